@@ -1,0 +1,373 @@
+"""The page a student reads: one self-contained HTML file for one graded notebook.
+
+:func:`render` is pure. It needs no script, no network and no other file, follows the reader's dark mode and
+prints. Everything that came from a submission is text by the time it reaches the template (see
+:mod:`autograder.display`), and the template escapes all text; a content security policy forbids the rest.
+Hidden checks are named, explained and never shown: their code is not in a result at all, and of a plain nbgrader
+test cell, whose hidden lines could stand in a traceback, neither outputs nor traceback are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from autograder.display import Budget, Shown, clean_text, outputs, shorten
+from autograder.layout import Course
+from autograder.models import CellResult, CheckResult, NotebookResult, Outcome, TaskKind, TaskResult
+
+__all__ = ["render", "write"]
+
+_TEMPLATES = Path(__file__).resolve().parent / "templates"
+_MAX_PART = 4_000
+_MAX_CODE = 20_000
+
+# What an outcome is called on the page: a few words, and the name of an icon.
+_WORDS: Mapping[Outcome, tuple[str, str]] = {
+    Outcome.PASSED: ("passed", "check"),
+    Outcome.FAILED: ("not right yet", "cross"),
+    Outcome.ERROR: ("stopped with an error", "cross"),
+    Outcome.TIMEOUT: ("took too long", "clock"),
+    Outcome.MEMORY: ("needed too much memory", "cross"),
+    Outcome.OUTPUT_LIMIT: ("printed too much", "cross"),
+    Outcome.HOSTILE: ("was stopped by the sandbox", "cross"),
+    Outcome.NOT_RUN: ("not reached", "dash"),
+    Outcome.ENGINE_ERROR: ("could not be graded", "wrench"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    name: str
+    outcome: str
+    icon: str
+    points: str
+    summary: str
+    facts: tuple[tuple[str, str, bool], ...]
+    """Label, text, whether it is code."""
+    mistake: str
+    reproduce: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    source: str
+    outputs: tuple[Shown, ...]
+    note: str
+    prose: bool = False
+
+
+@dataclass(slots=True)
+class _Task:
+    id: str
+    anchor: str
+    title: str
+    kind: TaskKind
+    state: str
+    """"full", "part", "none", "person", "engine" or "missed"."""
+    words: str
+    icon: str
+    score: str
+    max_score: str
+    percent: float
+    graded: bool
+    failed: list[_Check]
+    not_run: list[_Check]
+    passed: list[_Check]
+    cells: list[_Cell] = field(default_factory=list)
+
+
+def render(result: NotebookResult, *, student: str, timestamp: datetime | None = None) -> str:
+    """The page of ``result`` as HTML. ``timestamp`` is when it was graded; left out when None."""
+    budget = Budget()
+    groups, rest = _group(result, budget)
+    titles = _titles(result)
+    tasks = [_task(number, task, titles) for number, task in enumerate(result.tasks, 1)]
+    for task in tasks:
+        task.cells = groups.get(task.id, [])
+    unreadable = result.notebook is None and result.message is not None and result.outcome is not Outcome.ENGINE_ERROR
+    page = _environment().get_template("feedback.html.j2").render(
+        title=titles.get("") or clean_text(result.assignment),
+        assignment=clean_text(result.assignment),
+        notebook=clean_text(result.name),
+        student=clean_text(student),
+        when=_when(timestamp),
+        score=_score(result),
+        tasks=[] if unreadable else tasks,
+        first=None if unreadable else _first(tasks),
+        rest=rest,
+        message=shorten(clean_text(result.message), _MAX_PART),
+        notices=[shorten(clean_text(notice), 500) for notice in result.notices[:50]],
+        unreadable=unreadable,
+        engine_error=result.outcome is Outcome.ENGINE_ERROR,
+        any_in_kernel=any(task.kind is TaskKind.IN_KERNEL for task in tasks),
+        sandboxed=result.sandboxed,
+        missing_layers=[clean_text(layer) for layer in result.missing_layers] if result.sandboxed else [],
+        seed=result.seed,
+        digest=(result.notebook_sha256 or "")[:12],
+    )  # fmt: skip
+    return str(page)
+
+
+def write(course: Course, result: NotebookResult, *, student: str, timestamp: datetime | None = None) -> Path:
+    """Render into ``feedback/<student>/<assignment>/<name>.html``, whole or not at all; gives its path."""
+    folder = course.feedback_dir(student, result.assignment)
+    return write_page(folder / f"{result.name}.html", render(result, student=student, timestamp=timestamp))
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write ``page`` to ``path`` through a temporary file beside it, so that no reader sees half a page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+            file.write(page)
+        os.chmod(draft, 0o644)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return path
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _number(points: float | None) -> str:
+    return "–" if points is None else f"{round(points, 2):g}"
+
+
+def _when(timestamp: datetime | None) -> str:
+    if timestamp is None:
+        return ""
+    utc = timestamp.astimezone(UTC) if timestamp.tzinfo else timestamp
+    return f"{utc:%d %B %Y, %H:%M}" + (" UTC" if timestamp.tzinfo else "")
+
+
+def _score(result: NotebookResult) -> dict[str, Any]:
+    """The head of the page. Shares are parts of the ring, 0 to 1."""
+    by_person = sum(task.max_score for task in result.tasks if task.kind is TaskKind.MANUAL)
+    whole = result.max_score
+    earned = 0.0 if result.score is None or whole <= 0 else min(1.0, max(0.0, result.score / whole))
+    graded = [task for task in result.tasks if task.kind is not TaskKind.MANUAL and task.max_score > 0]
+    return {
+        "known": result.score is not None,
+        "text": _number(result.score),
+        "max": _number(whole),
+        "automatic_max": _number(whole - by_person),
+        "by_person": _number(by_person) if by_person else "",
+        "share": earned,
+        "person_share": 0.0 if whole <= 0 else by_person / whole,
+        "full": sum(task.score == task.max_score for task in graded),
+        "graded": len(graded),
+    }
+
+
+def _task(number: int, task: TaskResult, titles: Mapping[str, str]) -> _Task:
+    checks = [_check(check, task.kind) for check in task.checks]
+    pairs = list(zip(task.checks, checks, strict=True))
+    state, words, icon = _state(task)
+    share = (task.score or 0.0) / task.max_score if task.max_score else 0.0
+    return _Task(
+        id=clean_text(task.id),
+        anchor=f"task-{number}",
+        title=titles.get(task.id) or clean_text(task.id),
+        kind=task.kind,
+        state=state,
+        words=words,
+        icon=icon,
+        score=_number(task.score),
+        max_score=_number(task.max_score),
+        percent=round(100 * min(1.0, max(0.0, share)), 2),
+        graded=task.max_score > 0,
+        failed=[c for check, c in pairs if check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN)],
+        not_run=[c for check, c in pairs if check.outcome is Outcome.NOT_RUN],
+        passed=[c for check, c in pairs if check.outcome is Outcome.PASSED],
+    )
+
+
+def _state(task: TaskResult) -> tuple[str, str, str]:
+    if task.kind is TaskKind.MANUAL:
+        return "person", "graded by a person", "person"
+    if task.score is None:
+        return "engine", "will be graded again", "wrench"
+    outcomes = {check.outcome for check in task.checks}
+    if outcomes == {Outcome.NOT_RUN}:
+        return "missed", "not reached", "dash"
+    if not outcomes - {Outcome.PASSED} and task.score >= task.max_score:
+        return "full", "complete", "check"
+    if task.score > 0:
+        return "part", "partly right", "half"
+    words = next((_WORDS[check.outcome][0] for check in task.checks if check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN)), "not right yet")
+    return "none", words, "clock" if Outcome.TIMEOUT in outcomes else "cross"
+
+
+def _check(check: CheckResult, kind: TaskKind) -> _Check:
+    outcome, icon = _WORDS[check.outcome]
+    part = check.explanation
+    ours = check.outcome is Outcome.ENGINE_ERROR
+    facts: list[tuple[str, str, bool]] = []
+    if part is not None and not ours:
+        facts = [
+            ("We called", part.called, True),
+            ("Expected", part.expected, False),
+            ("Your result", part.got, False),
+            ("Hint", part.hint, False),
+            ("Slide", part.slide, False),
+        ]
+        facts = [(label, shorten(clean_text(text), _MAX_PART), code) for label, text, code in facts if text]
+        if check.seed is not None and kind is TaskKind.SUITE and check.outcome is not Outcome.NOT_RUN:
+            facts.append(("Seed", str(check.seed), True))
+    # What our own code raised is the instructor's to read, and could quote a hidden check.
+    summary = part.summary if part is not None and not ours else "This check could not be run. It is not your fault."
+    return _Check(
+        name=_check_name(check.id, check.task),
+        outcome=outcome,
+        icon=icon,
+        points=_number(check.points),
+        summary=shorten(clean_text(summary), _MAX_PART),
+        facts=tuple(facts),
+        mistake=clean_text(check.mistake).replace("_", " ") if check.mistake and not ours else "",
+        reproduce=shorten(clean_text(part.reproduce).strip("\n"), _MAX_PART) if part is not None and not ours else "",
+        # In a plain nbgrader test cell the frames of a traceback are lines of a test, hidden ones included.
+        traceback=(
+            shorten(clean_text(part.traceback).strip("\n"), _MAX_PART, tail=0.7)
+            if part is not None and not ours and kind is TaskKind.SUITE
+            else ""
+        ),
+    )
+
+
+def _check_name(id: str, task: str) -> str:
+    """``test_affine_any_shape`` of task ``affine`` reads "any shape"."""
+    name = clean_text(id).removeprefix("test_")
+    short = name.removeprefix(f"{task}_")
+    return (short or name).replace("_", " ").strip()
+
+
+def _first(tasks: Sequence[_Task]) -> tuple[_Task, _Check] | None:
+    """The message to read first: the first one that names a known mistake, else the first one."""
+    failures = [(task, check) for task in tasks for check in task.failed if task.state != "engine"]
+    named = [pair for pair in failures if pair[1].mistake]
+    return (named or failures or [None])[0]
+
+
+# -- the notebook's cells
+
+
+def _cells(result: NotebookResult) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
+    """Index, cell and nbgrader metadata of every cell of the graded notebook."""
+    notebook = result.notebook or {}
+    for index, cell in enumerate(notebook.get("cells", ())):
+        metadata = cell.get("metadata")
+        marks = metadata.get("nbgrader") if isinstance(metadata, Mapping) else None
+        yield index, cell, marks if isinstance(marks, Mapping) else {}
+
+
+def _group(result: NotebookResult, budget: Budget) -> tuple[dict[str, list[_Cell]], list[_Cell]]:
+    """The cells to show with each task, and those to show at the end.
+
+    With a task go its solution cells and what follows them up to its test cell; at the end go the other
+    code cells that printed something or failed.
+    """
+    done = {cell.index: cell for cell in result.cells}
+    kinds = {task.id: task.kind for task in result.tasks}
+    groups: dict[str, list[_Cell]] = {}
+    rest: list[_Cell] = []
+    pending: list[_Cell] = []
+    inside = False
+    for index, cell, marks in _cells(result):
+        id = marks.get("grade_id")
+        grade, solution = bool(marks.get("grade")), bool(marks.get("solution"))
+        is_code = cell.get("cell_type") == "code"
+        kind = kinds.get(id) if grade and isinstance(id, str) else None
+        inside = inside or solution
+        if kind is TaskKind.MANUAL:
+            groups[str(id)] = [_shown(cell, done.get(index), budget, prose=not is_code)]
+        elif kind is not None:
+            test = _shown(cell, done.get(index), budget, source=False, quiet=kind is TaskKind.IN_KERNEL)
+            groups[str(id)] = pending + ([test] if test.outputs or test.note else [])
+            pending, inside = [], False
+        elif is_code and inside:
+            pending.append(_shown(cell, done.get(index), budget))
+        elif is_code:
+            shown = _shown(cell, done.get(index), budget)
+            rest += [shown] if shown.outputs or shown.note else []
+    return groups, rest + [cell for cell in pending if cell.outputs or cell.note]
+
+
+def _shown(
+    cell: Mapping[str, Any],
+    done: CellResult | None,
+    budget: Budget,
+    *,
+    source: bool = True,
+    quiet: bool = False,
+    prose: bool = False,
+) -> _Cell:
+    text = shorten(clean_text(cell.get("source")).strip("\n"), min(_MAX_CODE, max(200, budget.text))) if source else ""
+    budget.text -= len(text)
+    shown = outputs(done.outputs, budget) if done is not None and not quiet else []
+    note = ""
+    if done is not None and done.outcome not in (Outcome.PASSED, Outcome.ERROR):
+        note = f"This cell {_CELL_WORDS[done.outcome]}."
+    return _Cell(text, tuple(shown), note, prose)
+
+
+_CELL_WORDS: Mapping[Outcome, str] = {
+    Outcome.FAILED: "did not hold",
+    Outcome.TIMEOUT: "took too long and was stopped",
+    Outcome.MEMORY: "needed too much memory and was stopped",
+    Outcome.OUTPUT_LIMIT: "printed more than allowed; the rest was dropped",
+    Outcome.HOSTILE: "was stopped by the sandbox",
+    Outcome.NOT_RUN: "was not run",
+    Outcome.ENGINE_ERROR: "could not be run; it is not your fault",
+}
+
+
+_HEADING = re.compile(r"^(#{1,4})\s+(.+?)\s*#*\s*$", re.MULTILINE)
+
+
+def _titles(result: NotebookResult) -> dict[str, str]:
+    """Task id → the heading above its first solution cell; "" → the notebook's own title."""
+    titles: dict[str, str] = {}
+    heading = above = ""
+    for _, cell, marks in _cells(result):
+        id = marks.get("grade_id")
+        graded = bool(marks.get("grade")) and isinstance(id, str)
+        if cell.get("cell_type") == "markdown" and not graded:
+            for match in _HEADING.finditer(clean_text(cell.get("source"))[:20_000]):
+                text = shorten(re.sub(r"[`*]", "", match[2]).replace("\n", " "), 90)
+                if len(match[1]) == 1:
+                    titles.setdefault("", text)
+                else:
+                    heading = text
+        if marks.get("solution") and not above:
+            above = heading
+        if graded:
+            titles[str(id)] = _without_label(above or heading)
+            heading = above = ""
+    return titles
+
+
+def _without_label(heading: str) -> str:
+    """A heading such as "Task affine ★★☆" without the word and the stars."""
+    return re.sub(r"^Task\s*:?\s+|\s*[★☆]+\s*$", "", heading).strip()

@@ -1,0 +1,498 @@
+"""One notebook in, one :class:`~autograder.models.NotebookResult` out. No database, no HTML.
+
+The notebook's cells run in order in one sandbox. When execution reaches the test cell of a suite task, the
+task's checks are judged in copies
+of the sandbox, before that cell itself runs: a later cell cannot change an earlier verdict, and a
+notebook that dies later keeps what it earned. When a cell ends the sandbox, a fresh one replays the cells
+before it, without the one that did it, and grading goes on with the next: it costs its own task only.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autograder.errors import (
+    NotebookError,
+    SandboxDied,
+    SandboxError,
+    SandboxTimeout,
+    SandboxUnavailable,
+    WireError,
+)
+from autograder.judge.draw import seed_for
+from autograder.judge.session import Judge, Suite, TaskRun, engine_error, not_run
+from autograder.limits import Limits
+from autograder.models import (
+    CellResult,
+    CheckResult,
+    Explanation,
+    NotebookResult,
+    Outcome,
+    TaskKind,
+    TaskResult,
+    TaskSpec,
+    worst,
+)
+from autograder.notebook import (
+    AssignmentNotebook,
+    PreparedCell,
+    PreparedNotebook,
+    parse,
+    prepare,
+    read_bytes,
+    sha256,
+)
+from autograder.sandbox.client import RemoteFailure, Sandbox, Zygote
+from autograder.scoring import notebook_totals, task_result, validate_points
+
+__all__ = ["Grader", "Run", "Seeds"]
+
+_MIME_LIMIT = 4 << 20
+_SEVERE = (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Where the seeds of hidden inputs come from: the course secret and the student's id."""
+
+    secret: bytes
+    student: str
+
+    def check(self, assignment: str, task: str, check: str) -> int:
+        """Seed of one check's draws: 31 bits."""
+        return seed_for(self.secret, self.student, assignment, task, check)
+
+    def notebook(self, assignment: str) -> int:
+        """Seed of the global generators when the first cell runs."""
+        return seed_for(self.secret, self.student, assignment, "", "")
+
+
+class Grader:
+    """Grades notebooks of any assignment with one zygote and one judge."""
+
+    def __init__(self, zygote: Zygote, judge: Judge, limits: Limits, *, device: str = "cpu") -> None:
+        self.zygote, self.judge, self.limits, self.device = zygote, judge, limits, device
+
+    def validate(self, assignment: str, notebooks: Sequence[AssignmentNotebook]) -> None:
+        """Check that the suite's points are those of the cells.
+
+        :raises SuiteError: they are not.
+        """
+        suite = self.judge.suites.get(assignment)
+        if suite is not None:
+            validate_points([task for notebook in notebooks for task in notebook.tasks], suite.points())
+
+    def grade_file(
+        self, assignment: str, notebook: AssignmentNotebook, path: Path, seeds: Seeds
+    ) -> NotebookResult:
+        """Grade the file at ``path``; an unreadable one gives a result whose ``message`` says why."""
+        try:
+            data = read_bytes(path, self.limits)
+        except NotebookError as error:
+            return unreadable(assignment, notebook, self.judge.suites.get(assignment), str(error))
+        return self.grade_bytes(assignment, notebook, data, seeds)
+
+    def grade_bytes(
+        self, assignment: str, notebook: AssignmentNotebook, data: bytes, seeds: Seeds
+    ) -> NotebookResult:
+        """Grade the bytes of a notebook file."""
+        suite = self.judge.suites.get(assignment)
+        digest = sha256(data)
+        try:
+            prepared = prepare(parse(data, self.limits), notebook)
+        except NotebookError as error:
+            return unreadable(assignment, notebook, suite, str(error), digest)
+        run = Run(self, assignment, notebook, suite, prepared, seeds)
+        return run.result(digest)
+
+
+@dataclass
+class Run:
+    """The state of one notebook's way through the sandbox."""
+
+    grader: Grader
+    assignment: str
+    notebook: AssignmentNotebook
+    suite: Suite | None
+    prepared: PreparedNotebook
+    seeds: Seeds
+    checks: dict[str, tuple[CheckResult, ...]] = field(default_factory=dict)
+    cells: dict[int, CellResult] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    stage_s: dict[str, float] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    message: str | None = None
+
+    sandbox: Sandbox | None = None
+    restarts: int = 0
+    deadline: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.grader.limits.submission_wall_s
+        self.restarts = self.grader.limits.restarts
+
+    def result(self, digest: str) -> NotebookResult:
+        """Grade it."""
+        started = time.monotonic()
+        try:
+            for spec in self.walk():
+                self._judge(spec)
+        except SandboxUnavailable as error:
+            self._give_up(error)
+        finally:
+            self.close()
+        tasks = tuple(self._task(spec) for spec in self.prepared.tasks)
+        score, max_score = notebook_totals(tasks)
+        cells = tuple(self.cells[index] for index in sorted(self.cells))
+        outcomes = [task.outcome for task in tasks if task.kind is not TaskKind.MANUAL]
+        outcomes += [cell.outcome for cell in cells if cell.outcome in _SEVERE]
+        return NotebookResult(
+            assignment=self.assignment,
+            name=self.notebook.name,
+            score=score,
+            max_score=max_score,
+            needs_manual_grade=any(spec.kind is TaskKind.MANUAL for spec in self.prepared.tasks),
+            outcome=worst(outcomes),
+            tasks=tasks,
+            cells=cells,
+            message=self.message,
+            notices=(*self.prepared.notices, *self.notices),
+            notebook=self._notebook(),
+            notebook_sha256=digest,
+            seed=self.seeds.notebook(self.assignment),
+            sandboxed=self.grader.zygote.sandboxed,
+            missing_layers=self.missing,
+            wall_s=time.monotonic() - started,
+            stage_s=dict(self.stage_s),
+        )
+
+    # -- the way through the cells
+
+    def walk(self) -> Iterator[TaskSpec]:
+        """Run the cells in order; stops at each test cell of a suite task, before it runs, for its checks."""
+        for cell in self.prepared.cells:
+            if cell.cell_type != "code":
+                continue
+            if time.monotonic() >= self.deadline:
+                self._stop(cell, f"the whole submission may take {self.grader.limits.submission_wall_s:g} s")
+                return
+            if not self._ensure(cell):
+                return
+            spec = self._spec(cell)
+            if spec is not None and spec.kind is TaskKind.SUITE and self.suite is not None:
+                yield spec
+                if not self._ensure(cell):
+                    return
+            self._run_cell(cell)
+
+    def close(self) -> None:
+        """End the sandbox."""
+        if self.sandbox is not None:
+            self.sandbox.close()
+
+    def _ensure(self, cell: PreparedCell) -> bool:
+        """A living sandbox in the state before ``cell``; False when there will be none."""
+        while self.sandbox is None or self.sandbox.dead:
+            first = self.sandbox is None
+            if self.sandbox is not None:
+                self.sandbox.close()
+            if not first:
+                self.restarts -= 1
+            if self.restarts < 0 or time.monotonic() >= self.deadline:
+                self._stop(cell, "its cells ended the Python process too often")
+                return False
+            with self._stage("spawn"):
+                seed = self.seeds.notebook(self.assignment)
+                self.sandbox = self.grader.zygote.spawn(self.grader.limits, seed=seed)
+            self.missing = self.sandbox.missing_layers
+            self._replay(cell.index)
+        return True
+
+    def _replay(self, before: int) -> None:
+        """Run again, unjudged, the cells before ``before`` that did not end their sandbox."""
+        assert self.sandbox is not None
+        for cell in self.prepared.cells[:before]:
+            done = self.cells.get(cell.index)
+            if (
+                cell.cell_type != "code"
+                or done is None
+                or done.outcome not in (Outcome.PASSED, Outcome.ERROR, Outcome.OUTPUT_LIMIT)
+            ):
+                continue
+            if self._is_test(cell):
+                continue  # judged already; only its output would be new
+            left = self.deadline - time.monotonic()
+            try:
+                self.sandbox.run_cell(
+                    cell.source, wall_s=max(0.1, min(self.grader.limits.cell_wall_s, left)), output_bytes=1024
+                )
+            except SandboxError:
+                return  # the loop in _ensure counts it as one more restart
+
+    def _judge(self, spec: TaskSpec) -> None:
+        assert self.suite is not None and self.sandbox is not None
+        run = TaskRun(
+            spec=spec,
+            open_branch=self.sandbox.branch,
+            seed_for=lambda check: self.seeds.check(self.assignment, spec.id, check),
+            limits=self.grader.limits,
+            device=self.grader.device,
+            deadline=self.deadline,
+        )
+        try:
+            with self._stage("judge"):
+                self.checks[spec.id] = self.grader.judge.judge_task(self.suite, run)
+        except SandboxUnavailable:
+            raise
+        except SandboxError as error:
+            # The sandbox itself ended while one of its copies was judged: the task's own code did that.
+            why = f"its code ended the sandbox ({error})"
+            self.checks[spec.id] = tuple(
+                _lost(not_run(check, why), error) for check in self.suite.checks[spec.id]
+            )
+        except Exception as error:
+            self.checks[spec.id] = engine_error(self.suite.checks[spec.id], error)
+
+    def _run_cell(self, cell: PreparedCell) -> None:
+        assert self.sandbox is not None
+        limits = self.grader.limits
+        left = self.deadline - time.monotonic()
+        wall_s = max(0.05, min(limits.cell_wall_s, left))
+        reply: Mapping[str, Any] = {}
+        try:
+            with self._stage("cells"):
+                reply = self.sandbox.run_cell(cell.source, wall_s=wall_s, output_bytes=limits.output_kb << 10)
+            outcome, message = _cell_outcome(reply, wall_s)
+        except RemoteFailure as error:
+            outcome, message = Outcome.ERROR, str(error)
+        except SandboxError as error:
+            outcome, message = _cell_death(error, wall_s)
+            self.sandbox.kill()
+            self.sandbox.dead = self.sandbox.dead or error
+            self.notices.append(f"Cell {cell.index + 1} was left out: {message}")
+        claim = reply.get("wall_s")
+        self.cells[cell.index] = CellResult(
+            index=cell.index,
+            id=cell.grade_id,
+            outcome=outcome,
+            wall_s=claim if type(claim) is float and math.isfinite(claim) else 0.0,
+            message=message,
+            outputs=tuple(clean_outputs(reply.get("outputs"), outcome, message)),
+            execution_count=reply["execution_count"] if type(reply.get("execution_count")) is int else None,
+        )
+        spec = self._spec(cell)
+        if spec is not None and spec.kind is TaskKind.IN_KERNEL:
+            self.checks[spec.id] = (in_kernel(spec, self.cells[cell.index]),)
+
+    def _stop(self, cell: PreparedCell, why: str) -> None:
+        self.message = (
+            f"Grading stopped before cell {cell.index + 1}: {why}. The tasks before it keep their points."
+        )
+        for later in self.prepared.cells[cell.index :]:
+            if later.cell_type == "code" and later.index not in self.cells:
+                self.cells[later.index] = CellResult(
+                    later.index, later.grade_id, Outcome.NOT_RUN, message=f"Not run: {why}."
+                )
+
+    def _give_up(self, error: SandboxError) -> None:
+        """The machine, not the student, is at fault: what is not judged yet gets no score at all."""
+        self.message = (
+            f"The grader could not run this notebook: {error} Nothing was decided; it will be graded again."
+        )
+        for spec in self.prepared.tasks:
+            if spec.id not in self.checks and spec.kind is not TaskKind.MANUAL:
+                known = self.suite.checks.get(spec.id, ()) if self.suite else ()
+                self.checks[spec.id] = engine_error(known, error) or (_in_kernel_error(spec, error),)
+
+    # -- pieces of the result
+
+    def _task(self, spec: TaskSpec) -> TaskResult:
+        checks = self.checks.get(spec.id)
+        if checks is None:
+            checks = no_checks_run(spec, self.suite, "the notebook ended before its test cell")
+        return task_result(spec, checks)
+
+    def _spec(self, cell: PreparedCell) -> TaskSpec | None:
+        return next((spec for spec in self.prepared.tasks if spec.id == cell.task_id), None)
+
+    def _is_test(self, cell: PreparedCell) -> bool:
+        spec = self._spec(cell)
+        return spec is not None and spec.kind is not TaskKind.MANUAL
+
+    def _notebook(self) -> dict[str, Any]:
+        nb = dict(self.prepared.nb)
+        shown = []
+        for cell, source in zip(nb["cells"], self.prepared.cells, strict=True):
+            done = self.cells.get(source.index)
+            if done is not None:
+                cell = {
+                    **cell,
+                    "outputs": [dict(output) for output in done.outputs],
+                    "execution_count": done.execution_count,
+                }
+            shown.append(cell)
+        nb["cells"] = shown
+        return nb
+
+    def _stage(self, name: str) -> _Stopwatch:
+        return _Stopwatch(self.stage_s, name)
+
+
+class _Stopwatch:
+    def __init__(self, totals: dict[str, float], name: str) -> None:
+        self.totals, self.name = totals, name
+
+    def __enter__(self) -> None:
+        self.started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.totals[self.name] = self.totals.get(self.name, 0.0) + time.perf_counter() - self.started
+
+
+def unreadable(
+    assignment: str,
+    notebook: AssignmentNotebook,
+    suite: Suite | None,
+    message: str,
+    digest: str | None = None,
+) -> NotebookResult:
+    """The result of a file that is no notebook: 0 points, every check NOT_RUN, and the reason."""
+    tasks = tuple(
+        task_result(spec, no_checks_run(spec, suite, "the file cannot be read")) for spec in notebook.tasks
+    )
+    score, max_score = notebook_totals(tasks)
+    return NotebookResult(
+        assignment=assignment,
+        name=notebook.name,
+        score=score,
+        max_score=max_score,
+        needs_manual_grade=any(spec.kind is TaskKind.MANUAL for spec in notebook.tasks),
+        outcome=Outcome.ERROR,
+        tasks=tasks,
+        message=message,
+        notebook_sha256=digest,
+    )
+
+
+def no_checks_run(spec: TaskSpec, suite: Suite | None, why: str) -> tuple[CheckResult, ...]:
+    """Records of a task that was never judged."""
+    if spec.kind is TaskKind.MANUAL:
+        return ()
+    if spec.kind is TaskKind.SUITE and suite is not None:
+        return tuple(not_run(check, why) for check in suite.checks[spec.id])
+    return (
+        CheckResult(spec.id, spec.id, Outcome.NOT_RUN, spec.max_score, 0.0, Explanation(f"Not run: {why}.")),
+    )
+
+
+def in_kernel(spec: TaskSpec, cell: CellResult) -> CheckResult:
+    """A plain nbgrader test cell: full points when it ran through, or the number its last expression gave."""
+    score = spec.max_score if cell.outcome in (Outcome.PASSED, Outcome.OUTPUT_LIMIT) else 0.0
+    outcome, text = cell.outcome, cell.message
+    results = [output for output in cell.outputs if output["output_type"] == "execute_result"]
+    if score and results:
+        shown = results[0]["data"].get("text/plain", "")
+        try:
+            claimed = float(shown)
+        except ValueError:
+            claimed = math.nan
+        if not 0.0 <= claimed <= spec.max_score:
+            claimed, text = (
+                0.0,
+                f"The test cell gave {shown[:80]!r} where points from 0 to {spec.max_score:g} were expected.",
+            )
+        score = claimed
+        outcome = Outcome.PASSED if score == spec.max_score else Outcome.FAILED
+    elif outcome is Outcome.ERROR:
+        outcome = Outcome.FAILED
+    explanation = (
+        None if outcome is Outcome.PASSED else Explanation(text or f"{score:g} of {spec.max_score:g} points.")
+    )
+    return CheckResult(spec.id, spec.id, outcome, spec.max_score, score, explanation, wall_s=cell.wall_s)
+
+
+def _in_kernel_error(spec: TaskSpec, error: BaseException) -> CheckResult:
+    return CheckResult(spec.id, spec.id, Outcome.ENGINE_ERROR, spec.max_score, None, Explanation(str(error)))
+
+
+def _lost(record: CheckResult, error: SandboxError) -> CheckResult:
+    from dataclasses import replace
+
+    outcome = Outcome.TIMEOUT if isinstance(error, SandboxTimeout) else Outcome.ERROR
+    if isinstance(error, SandboxDied) and error.memory:
+        outcome = Outcome.MEMORY
+    elif isinstance(error, WireError) or (isinstance(error, SandboxDied) and (error.status or -1) >= 0):
+        outcome = Outcome.HOSTILE
+    return replace(record, outcome=outcome)
+
+
+def _cell_outcome(reply: Mapping[str, Any], wall_s: float) -> tuple[Outcome, str | None]:
+    if reply.get("timeout") is True:
+        return Outcome.TIMEOUT, f"Stopped after {wall_s:g} s: look for a loop that never ends."
+    error = reply.get("error")
+    if error is not None:
+        return Outcome.ERROR, str(error)[:2000]
+    if reply.get("truncated") is True:
+        return Outcome.OUTPUT_LIMIT, "It printed more than allowed; the rest was dropped."
+    return Outcome.PASSED, None
+
+
+def _cell_death(error: SandboxError, wall_s: float) -> tuple[Outcome, str]:
+    if isinstance(error, SandboxTimeout):
+        return Outcome.TIMEOUT, f"it did not stop after {wall_s:g} s and was ended."
+    if isinstance(error, WireError):
+        return Outcome.HOSTILE, f"it wrote to the grader's own channel ({error})."
+    if isinstance(error, SandboxDied) and error.memory:
+        return Outcome.MEMORY, "it needed more memory than allowed and was ended."
+    status = error.status if isinstance(error, SandboxDied) else None
+    outcome = Outcome.HOSTILE if status is not None and status >= 0 else Outcome.ERROR
+    return outcome, f"{error}."
+
+
+def clean_outputs(claimed: object, outcome: Outcome, message: str | None) -> list[dict[str, Any]]:
+    """Outputs that a sandbox claims, as valid nbformat outputs: what is none of these is dropped."""
+    outputs = [
+        clean for item in (claimed if type(claimed) is list else [])[:2000] if (clean := _clean_output(item))
+    ]
+    if outcome in (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE, Outcome.OUTPUT_LIMIT) and message:
+        outputs.append({"output_type": "stream", "name": "stderr", "text": f"[grader] {message}\n"})
+    return outputs
+
+
+def _clean_output(item: object) -> dict[str, Any] | None:
+    if type(item) is not dict:
+        return None
+    kind = item.get("output_type")
+    if kind == "stream":
+        return {
+            "output_type": "stream",
+            "name": "stderr" if item.get("name") == "stderr" else "stdout",
+            "text": _text(item.get("text")),
+        }
+    if kind == "error":
+        trace = item.get("traceback")
+        lines = [_text(line) for line in trace[:200]] if type(trace) is list else []
+        return {
+            "output_type": "error",
+            "ename": _text(item.get("ename")),
+            "evalue": _text(item.get("evalue")),
+            "traceback": lines,
+        }
+    data = item.get("data")
+    if kind not in ("display_data", "execute_result") or type(data) is not dict:
+        return None
+    bundle = {mime: _text(value) for mime, value in data.items() if type(mime) is str and len(mime) < 100}
+    output: dict[str, Any] = {"output_type": kind, "data": bundle, "metadata": {}}
+    if kind == "execute_result":
+        count = item.get("execution_count")
+        output["execution_count"] = count if type(count) is int else None
+    return output
+
+
+def _text(value: object) -> str:
+    return value[:_MIME_LIMIT] if type(value) is str else ""

@@ -1,0 +1,403 @@
+"""Suites collected once, and their checks run for one submission after another.
+
+::
+
+    def serve(judge: Judge) -> None:
+        records = judge.judge_task(suite, spec, open_branch=sandbox.branch, …)
+
+    with_judge({"ex1_tensors": Path("autograder/suites/ex1_tensors")}, serve)
+
+A check runs in a branch of the sandbox, a copy that dies with what the check did to it. Checks that pass
+share a branch, as a fork
+costs more than most checks; a failure is only believed from a fresh one, so that no check can
+spoil the next.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from autograder.errors import (
+    SandboxDied,
+    SandboxTimeout,
+    SuiteError,
+    WireError,
+)
+from autograder.judge.draw import Draw
+from autograder.judge.failure import CheckFailed, forget_result
+from autograder.judge.mistakes import Mistake, collect
+from autograder.judge.plugin import Context, JudgePlugin
+from autograder.judge.recognise import forget_observations, observations, recognise
+from autograder.judge.student import Student, StudentError
+from autograder.limits import Limits
+from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
+from autograder.sandbox.client import Branch
+
+__all__ = ["Judge", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
+
+_log = logging.getLogger(__name__)
+_PYTEST_OPTIONS = (
+    "--import-mode=importlib",
+    "--assert=plain",  # rewritten asserts would print expected values
+    "--capture=no",
+    "--strict-markers",
+    *(
+        f"-pno:{name}"
+        for name in (
+            "terminal",
+            "logging",
+            "cacheprovider",
+            "faulthandler",
+            "warnings",
+            "junitxml",
+            "pastebin",
+        )
+    ),
+    *(
+        f"-pno:{name}"
+        for name in ("setuponly", "setupplan", "stepwise", "nose", "doctest", "unittest", "debugging")
+    ),
+    *(f"-pno:{name}" for name in ("unraisableexception", "threadexception")),
+    "-c",
+    os.devnull,
+)
+
+
+@dataclass(frozen=True)
+class SuiteCheck:
+    """One check: ``wall_s`` is None for the default limit."""
+
+    id: str
+    task: str
+    points: float
+    wall_s: float | None
+    item: pytest.Item
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The checks of one assignment with what explains their failures. ``digest`` is of its files."""
+
+    assignment: str
+    checks: Mapping[str, tuple[SuiteCheck, ...]]
+    mistakes: tuple[Mistake, ...]
+    reference: ModuleType | None
+    probes: tuple[str, str] | None
+    digest: str
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Ids of its tasks."""
+        return frozenset(self.checks)
+
+    def points(self) -> dict[str, list[float]]:
+        """The points of each task's checks."""
+        return {task: [check.points for check in checks] for task, checks in self.checks.items()}
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """How one task is to be judged. ``seed_for`` gives the seed of a check id; ``deadline`` is monotonic
+    time."""
+
+    spec: TaskSpec
+    open_branch: Callable[[], Branch]
+    seed_for: Callable[[str], int]
+    limits: Limits
+    device: str
+    deadline: float
+
+
+def with_judge(folders: Mapping[str, Path], serve: Callable[[Judge], None]) -> None:
+    """Collect the suites in ``folders`` (by assignment) and call ``serve`` with the judge of this process.
+
+    :raises SuiteError: a suite cannot be imported or is inconsistent.
+    """
+    failure: list[BaseException] = []
+
+    def loop(items: list[pytest.Item]) -> None:
+        try:
+            if plugin.collection_errors:
+                raise SuiteError("a suite cannot be loaded:\n" + "\n".join(plugin.collection_errors))
+            suites = {name: _suite(name, folder, items) for name, folder in folders.items()}
+            gc.collect()
+            gc.freeze()  # judge workers are forked from here
+            serve(Judge(plugin, suites))
+        except BaseException as error:  # carried past pytest, which would print it and go on
+            failure.append(error)
+
+    plugin = JudgePlugin(loop)
+    paths = [str(folder) for folder in folders.values()]
+    if not paths:
+        serve(Judge(plugin, {}))
+        return
+    old = {
+        name: os.environ.get(name)
+        for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+    }
+    for name in old:
+        os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    root = os.path.commonpath(paths) if len(paths) > 1 else str(Path(paths[0]).parent)
+    try:
+        code = pytest.main([*_PYTEST_OPTIONS, f"--rootdir={root}", *paths], plugins=[plugin])
+    finally:
+        for name, value in old.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+    if failure:
+        raise failure[0]
+    if plugin.collection_errors or code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise SuiteError(
+            f"the suites in {root} cannot be loaded ({code!r}):\n" + "\n".join(plugin.collection_errors)
+        )
+
+
+def _suite(assignment: str, folder: Path, items: Iterable[pytest.Item]) -> Suite:
+    checks: dict[str, list[SuiteCheck]] = {}
+    seen: set[str] = set()
+    package = None
+    for item in items:
+        if not item.path.is_relative_to(folder):
+            continue
+        module: ModuleType = item.module  # type: ignore[attr-defined] - checks are functions
+        package = package or module.__name__.rpartition(".")[0]
+        marks = list(item.iter_markers("points"))
+        if len(marks) != 1:
+            raise SuiteError(f"{item.nodeid}: a check needs exactly one @points(task, n)")
+        task, points = marks[0].args
+        limit = item.get_closest_marker("limit")
+        wall_s = float(limit.kwargs["wall_s"]) if limit else None
+        if item.name in seen:
+            raise SuiteError(f"{item.nodeid}: another check of this suite has the same name")
+        seen.add(item.name)
+        checks.setdefault(task, []).append(SuiteCheck(item.name, task, float(points), wall_s, item))
+    probes_path = folder / "probes.py"
+    probes = (assignment, probes_path.read_text(encoding="utf-8")) if probes_path.is_file() else None
+    mistakes = _part(package, folder, "mistakes")
+    return Suite(
+        assignment=assignment,
+        checks={task: tuple(group) for task, group in checks.items()},
+        mistakes=collect(mistakes) if mistakes else (),
+        reference=_part(package, folder, "reference"),
+        probes=probes,
+        digest=_digest(folder),
+    )
+
+
+def _part(package: str | None, folder: Path, name: str) -> ModuleType | None:
+    if package is None or not (folder / f"{name}.py").is_file():
+        return None
+    full = f"{package}.{name}"
+    return sys.modules.get(full) or importlib.import_module(full)
+
+
+def _digest(folder: Path) -> str:
+    hasher = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        hasher.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return hasher.hexdigest()
+
+
+class Judge:
+    """Runs checks. One in a process: pytest keeps state of its own."""
+
+    def __init__(self, plugin: JudgePlugin | None, suites: Mapping[str, Suite]) -> None:
+        self._plugin, self.suites = plugin, suites
+
+    def judge_task(self, suite: Suite, run: TaskRun) -> tuple[CheckResult, ...]:
+        """All checks of one task, in order.
+
+        :raises SandboxError: the sandbox itself is gone (not just the branch of a check).
+        """
+        deadline = min(run.deadline, time.monotonic() + run.limits.task_wall_s)
+        deadline = max(deadline, 0.0)
+        results: list[CheckResult] = []
+        branch: Branch | None = None
+        fresh, timeouts = True, 0
+        try:
+            for check in suite.checks[run.spec.id]:
+                wall_s = min(check.wall_s or run.limits.check_wall_s, run.deadline - time.monotonic())
+                if check.wall_s is not None:
+                    deadline = max(deadline, min(run.deadline, time.monotonic() + wall_s))
+                if timeouts >= 2 or time.monotonic() >= deadline:
+                    results.append(not_run(check, "earlier checks of this task used up its time"))
+                    continue
+                if branch is None:
+                    branch, fresh = run.open_branch(), True
+                result = self._once(suite, check, run, branch, wall_s)
+                if result.outcome not in (Outcome.PASSED, Outcome.TIMEOUT) and not fresh:
+                    branch.close()
+                    branch = run.open_branch()
+                    result = self._once(suite, check, run, branch, wall_s)
+                fresh = False
+                timeouts += result.outcome is Outcome.TIMEOUT
+                if result.outcome is not Outcome.PASSED:
+                    branch.close()
+                    branch = None
+                results.append(result)
+        finally:
+            if branch is not None:
+                branch.close()
+        return tuple(results)
+
+    def _once(
+        self, suite: Suite, check: SuiteCheck, run: TaskRun, branch: Branch, wall_s: float
+    ) -> CheckResult:
+        seed = run.seed_for(check.id)
+        draw = Draw(seed)
+
+        def open_student() -> Student:
+            student = Student(branch, wall_s=wall_s, probes=suite.probes)
+            student.seed(seed)
+            return student
+
+        context = Context(draw=draw, device=run.device, open_student=open_student)
+        forget_result()
+        forget_observations()
+        if self._plugin is None:
+            raise SuiteError("this judge has no pytest session")
+        error, took_s = self._plugin.run(check.item, context)
+        student = context.student
+        outcome = _outcome(error)
+        record = CheckResult(
+            id=check.id,
+            task=check.task,
+            outcome=outcome,
+            points=check.points,
+            score=None
+            if outcome is Outcome.ENGINE_ERROR
+            else (check.points if outcome is Outcome.PASSED else 0.0),
+            seed=seed,
+            wall_s=took_s,
+        )
+        if error is None:
+            return record
+        if outcome is Outcome.ENGINE_ERROR:
+            _log.error("check %s of %s failed in the engine", check.id, suite.assignment, exc_info=error)
+        explanation = _explain(error, student, draw)
+        mistake = None
+        if outcome in (Outcome.FAILED, Outcome.ERROR) and student is not None:
+            mistake, explanation = self._recognise(suite, check.task, student, error, explanation)
+        return replace(record, explanation=explanation, mistake=mistake)
+
+    def _recognise(
+        self, suite: Suite, task: str, student: Student, error: BaseException, explanation: Explanation
+    ) -> tuple[str | None, Explanation]:
+        try:
+            found = recognise(
+                suite.mistakes, task, student.calls, observations(), error, reference=suite.reference
+            )
+        except Exception:  # a twin that trips over this student's inputs must not cost the verdict
+            _log.exception("mistakes of %s could not be compared", task)
+            return None, explanation
+        if found is None:
+            return (error.mistake if isinstance(error, CheckFailed) else None), explanation
+        fields = error.fields if isinstance(error, CheckFailed) else {}
+        return found.id, found.lead(explanation, fields)
+
+
+def not_run(check: SuiteCheck, why: str) -> CheckResult:
+    """The record of a check that the judge did not get to."""
+    return CheckResult(
+        id=check.id,
+        task=check.task,
+        outcome=Outcome.NOT_RUN,
+        points=check.points,
+        score=0.0,
+        explanation=Explanation(summary=f"Not run: {why}."),
+    )
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    match error:
+        case None:
+            return Outcome.PASSED
+        case StudentError():
+            return Outcome.ERROR
+        case AssertionError():
+            return Outcome.FAILED
+        case SandboxTimeout():
+            return Outcome.TIMEOUT
+        case SandboxDied(memory=True):
+            return Outcome.MEMORY
+        case SandboxDied(status=int(status)) if status >= 0:
+            return Outcome.HOSTILE
+        case SandboxDied():
+            return Outcome.ERROR
+        case WireError():
+            return Outcome.HOSTILE
+        case _:
+            return Outcome.ENGINE_ERROR
+
+
+def _explain(error: BaseException, student: Student | None, draw: Draw) -> Explanation:
+    called = student.calls[-1].describe() if student is not None and student.calls else ""
+    reproduce = draw.reproduce
+    match error:
+        case CheckFailed():
+            explanation = error.explanation
+        case StudentError():
+            explanation = _raised(error, student)
+        case AssertionError():
+            explanation = Explanation(summary=str(error) or "The answer is wrong.")
+        case SandboxTimeout():
+            explanation = Explanation(
+                summary=f"Stopped after {error.limit_s:g} s: {called or 'the code'} did not come to an end.",
+                hint="Look for a loop that never ends, or one over the elements of a large tensor.",
+            )
+        case SandboxDied(memory=True):
+            explanation = Explanation(
+                summary="Your code needed more memory than allowed and was ended.",
+                hint="Look for a tensor that grows with every step, or a broadcast of two large tensors.",
+            )
+        case SandboxDied():
+            explanation = Explanation(
+                summary=f"Your code ended the whole Python process: {error}.",
+                hint="A solution must not leave Python (os._exit, os.kill, …); it returns a value.",
+            )
+        case WireError():
+            explanation = Explanation(
+                summary=f"What came back from your code is no valid answer: {error}.",
+                hint="Return plain tensors, arrays, numbers, lists or dicts, and leave the grader alone.",
+            )
+        case _:
+            explanation = Explanation(
+                summary="The grader failed here, not you. No points were decided: this will be graded again.",
+                traceback="".join(traceback.format_exception(error))[-8000:],
+            )
+    return replace(
+        explanation, called=explanation.called or called, reproduce=explanation.reproduce or reproduce
+    )
+
+
+def _raised(error: StudentError, student: Student | None) -> Explanation:
+    name = student.calls[-1].name if student is not None and student.calls else "Your code"
+    if error.type_name == "NotImplementedError":
+        return Explanation(
+            summary=f"{name} is not answered yet.", hint="Replace the line that raises NotImplementedError."
+        )
+    return Explanation(
+        summary=f"{name} raised {error.type_name}: {error.message}".rstrip(": "), traceback=error.traceback
+    )
+
+
+def engine_error(spec_checks: Iterable[SuiteCheck], error: BaseException) -> tuple[CheckResult, ...]:
+    """Records of a task that could not be judged because the engine failed."""
+    explanation = _explain(error, None, Draw(0))
+    return tuple(
+        CheckResult(check.id, check.task, Outcome.ENGINE_ERROR, check.points, None, explanation)
+        for check in spec_checks
+    )

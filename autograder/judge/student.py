@@ -1,0 +1,445 @@
+"""The student's notebook as a suite sees it: functions, classes and values that feel local.
+
+Everything behind a proxy happens in a sandbox. What comes back is plain data, compared here, or a
+:class:`RemoteObject` that stands for something that is no data. Calls are differentiable: a backward in the
+judge sends one
+vector-Jacobian request for each call it passes, and parameters in the sandbox get their ``.grad``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import reprlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+
+from autograder.errors import SandboxTimeout, SuiteError
+from autograder.judge.failure import CheckFailed, note_result
+from autograder.models import Explanation
+from autograder.sandbox.client import Peer, RemoteFailure
+from autograder.wire import MAPPINGS, Handle, Reference, is_sequence
+
+__all__ = ["CallRecord", "RemoteObject", "Student", "StudentError"]
+
+_MAX_CALLS: Final = 60
+_REFERABLE: Final = ("builtins", "collections", "math", "numpy", "operator", "sklearn", "torch")
+
+
+class StudentError(AssertionError):
+    """The student's code raised. ``type_name`` and ``kinds`` (it and its base classes), ``message``,
+    ``traceback`` (notebook frames)."""
+
+    def __init__(self, type_name: str, kinds: Sequence[str], message: str, traceback: str) -> None:
+        super().__init__(f"{type_name}: {message}" if message else type_name)
+        self.type_name, self.kinds, self.message, self.traceback = type_name, tuple(kinds), message, traceback
+
+
+@dataclass
+class CallRecord:
+    """One call of a student's function in this check, as data.
+
+    ``mutated`` lists the arguments (positions, then keyword names) whose content the call changed,
+    ``args_after`` and
+    ``kwargs_after`` hold their content then; ``rng_used`` names the global generators it advanced.
+    """
+
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    result: Any = None
+    error: StudentError | None = None
+    args_after: list[Any] = field(default_factory=list)
+    kwargs_after: dict[str, Any] = field(default_factory=dict)
+    mutated: tuple[int | str, ...] = ()
+    rng_used: tuple[str, ...] = ()
+    stdout: str = ""
+    wall_s: float = 0.0
+
+    def describe(self) -> str:
+        """The call in one bounded line: ``affine(W (5, 3) float32, …)``."""
+        parts = [_brief(value) for value in self.args]
+        parts += [f"{name}={_brief(value)}" for name, value in self.kwargs.items()]
+        return f"{self.name}({', '.join(parts)})"
+
+
+class RemoteObject:
+    """An object in the sandbox that is no data. Attributes, items, calls and iteration go over the wire.
+
+    ``type_name`` is what the sandbox says its type is. :meth:`fetch` gives it as data where that is possible.
+    """
+
+    def __init__(self, student: Student, node: Handle | Reference, type_name: str, label: str) -> None:
+        self._student, self._node, self._label = student, node, label
+        self.type_name = type_name
+
+    def __repr__(self) -> str:
+        return f"<{self.type_name} in the sandbox>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # Python's own protocols must not reach into the sandbox
+        return self._student.call_node(
+            _module("builtins.getattr"), [self, name], label=f"{self._label}.{name}", record=False
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("_student", "_node", "_label", "type_name"):
+            object.__setattr__(self, name, value)
+        else:
+            self._student.call_node(
+                _module("builtins.setattr"),
+                [self, name, value],
+                label=f"{self._label}.{name} = …",
+                record=False,
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._student.call_node(self._node, list(args), kwargs, label=self._label)
+
+    def keep(self, *args: Any, **kwargs: Any) -> RemoteObject:
+        """Call it, and leave the result in the sandbox, whatever it is."""
+        kept: RemoteObject = self._student.call_node(
+            self._node, list(args), kwargs, label=self._label, keep=True
+        )
+        return kept
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._student.call_node(
+            _module("operator.getitem"), [self, key], label=f"{self._label}[{key!r}]", record=False
+        )
+
+    def __len__(self) -> int:
+        try:
+            size = self._student.call_node(
+                _module("builtins.len"), [self], label=f"len({self._label})", record=False
+            )
+        except StudentError as error:
+            raise TypeError(error.message) from None  # what list() expects of an iterator
+        return size if type(size) is int and size >= 0 else 0
+
+    def __iter__(self) -> Iterator[Any]:
+        items = self._student.ask("items", target=self._node)
+        return iter(items if type(items) is list else [])
+
+    def fetch(self) -> Any:
+        """The object as data; itself again when it is none."""
+        return self._student.call_node(_module("copy.copy"), [self], label=self._label, record=False)
+
+
+class _Probes:
+    """``student.probes.NAME``: a function of the suite's ``probes.py``, to call or to pass as an argument."""
+
+    def __init__(self, student: Student) -> None:
+        self._student = student
+
+    def __getattr__(self, name: str) -> RemoteObject:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._student.probe_function(name)
+
+
+class Student:
+    """The ``student`` fixture: one check's view of the notebook.
+
+    :param peer: the branch of the sandbox that answers.
+    :param wall_s: wall time of the whole check in seconds; later requests get what is left.
+    :param probes: source of the suite's ``probes.py`` by module name, or None.
+    """
+
+    def __init__(self, peer: Peer, *, wall_s: float, probes: tuple[str, str] | None = None) -> None:
+        peer.resolve, peer.hold = self._resolve, self._hold
+        self._peer, self._probe_source, self._wall_s = peer, probes, wall_s
+        self._deadline = time.monotonic() + wall_s
+        self._probes_loaded = False
+        self.calls: list[CallRecord] = []
+        """Recorded calls of this check, oldest first."""
+        self.probes = _Probes(self)
+
+    # -- what suites use
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.get(name)
+
+    def get(self, name: str) -> Any:
+        """A global of the notebook: a proxy for what can be called, the value of what cannot.
+
+        :raises CheckFailed: the notebook does not define it.
+        """
+        found = self.ask("get", name=name)
+        if type(found) is not dict or found.get("found") is not True:
+            raise CheckFailed(_missing(name, found))
+        if found.get("callable") is True:
+            return RemoteObject(self, Reference("name", name), str(found.get("type", "function"))[:200], name)
+        return found.get("value")
+
+    @property
+    def last(self) -> CallRecord:
+        """The last recorded call."""
+        if not self.calls:
+            raise SuiteError("student.last: this check has not called anything yet")
+        return self.calls[-1]
+
+    def remote(self, path: str) -> RemoteObject:
+        """Something of an installed package in the sandbox, by dotted path:
+        ``student.remote("torch.nn.Linear")(5, 7)``."""
+        return RemoteObject(self, _module(path), path, path.rpartition(".")[2])
+
+    def probe(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Run a function of the suite's ``probes.py`` beside the student's code; gives data."""
+        return self.probe_function(name)(*args, **kwargs)
+
+    def probe_function(self, name: str) -> RemoteObject:
+        """A function of ``probes.py``, as an argument for the student's functions (``f`` in
+        ``numeric_grad(f, x)``)."""
+        if self._probe_source is None:
+            raise SuiteError("this suite has no probes.py")
+        module, source = self._probe_source
+        if not self._probes_loaded:
+            self.ask("load_probes", module=module, source=source)
+            self._probes_loaded = True
+        return RemoteObject(self, Reference("probe", f"{module}:{name}"), "function", f"probe {name}")
+
+    def named_parameters(self, model: RemoteObject) -> dict[str, torch.Tensor]:
+        """Parameters of a module by name: values, ``requires_grad`` and ``.grad``, all as data."""
+        rows = self.ask("parameters", target=model)
+        result: dict[str, torch.Tensor] = {}
+        for row in rows if type(rows) is list else []:
+            if (
+                type(row) is not list
+                or len(row) != 5
+                or type(row[0]) is not str
+                or type(row[1]) is not torch.Tensor
+            ):
+                raise CheckFailed("a parameter of the model is not an ordinary tensor")
+            name, value, grad, requires_grad, _ = row
+            if requires_grad is True and value.is_floating_point():
+                value.requires_grad_(True)
+                if type(grad) is torch.Tensor and grad.shape == value.shape and grad.dtype == value.dtype:
+                    value.grad = grad.detach()
+            result[name] = value
+        return result
+
+    @contextlib.contextmanager
+    def patch(self, path: str, **how: Any) -> Iterator[None]:
+        """Replace ``package.attribute`` in the sandbox for a while, by ``returns=``, ``raises=`` (a text) or
+        ``value=``.
+
+        A path that does not exist there is left alone: not every version of torch has every back end.
+        """
+        if len(how) != 1 or next(iter(how)) not in ("returns", "raises", "value"):
+            raise SuiteError("patch takes exactly one of returns=, raises=, value=")
+        kind, value = next(iter(how.items()))
+        number = None
+        try:
+            number = self.ask("patch", path=path, how=kind, value=value)
+        except StudentError as error:
+            if error.type_name not in ("AttributeError", "LookupError"):
+                raise
+        try:
+            yield
+        finally:
+            if type(number) is int and not self._peer.dead:
+                self.ask("unpatch", number=number)
+
+    def seed(self, number: int) -> None:
+        """Seed ``random``, numpy and torch in the sandbox."""
+        self.ask("seed", number=number)
+
+    # -- requests
+
+    def ask(self, op: str, **fields: Any) -> Any:
+        """One request within what is left of the check's time."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise SandboxTimeout(f"the check took longer than {self._wall_s:g} s", limit_s=self._wall_s)
+        try:
+            return self._peer.request(op, wall_s=left, **fields)
+        except RemoteFailure as failure:
+            raise _student_error(failure.info) from None
+
+    def call_node(
+        self,
+        target: Handle | Reference,
+        args: list[Any],
+        kwargs: dict[str, Any] | None = None,
+        *,
+        label: str,
+        keep: bool = False,
+        record: bool = True,
+    ) -> Any:
+        """Call something in the sandbox and give its result, joined to the judge's autograd graph."""
+        kwargs = kwargs or {}
+        watch = record and not label.startswith("probe ")
+        grad = torch.is_grad_enabled()
+        reply = self.ask("call", target=target, args=args, kwargs=kwargs, keep=keep, watch=watch, grad=grad)
+        if type(reply) is not dict:
+            raise StudentError("WireError", (), "an answer that is none", "")
+        if reply.get("timeout") is True:
+            raise SandboxTimeout(f"{label} did not return within {self._wall_s:g} s", limit_s=self._wall_s)
+        call = CallRecord(label, args, kwargs)
+        _fill(call, reply)
+        if record:
+            # gradcheck alone makes hundreds of calls; the first ones and the last say it all.
+            del self.calls[_MAX_CALLS:]
+            self.calls.append(call)
+        if type(reply.get("error")) is dict:
+            call.error = _student_error(reply["error"])
+            raise call.error
+        value = reply.get("value")
+        if type(reply.get("call")) is int:
+            value = self._attach(reply["call"], [args, kwargs], value)
+        if isinstance(value, RemoteObject):
+            value._label = label if keep else f"the result of {label}"
+        call.result = value
+        if watch:
+            note_result(label, value)
+        return value
+
+    def _attach(self, number: int, inputs: Any, value: Any) -> Any:
+        leaves = [tensor for tensor in _tensors(inputs) if tensor.requires_grad]
+        outputs = [tensor for tensor in _tensors(value) if tensor.requires_grad]
+        anchor = torch.zeros((), requires_grad=True)
+        joined = _Remote.apply(
+            self, number, len(leaves), anchor, *leaves, *[tensor.detach() for tensor in outputs]
+        )  # type: ignore[no-untyped-call]
+        return _replace(value, dict(zip(map(id, outputs), joined, strict=True)))
+
+    def vjp(self, number: int, grads: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
+        """Gradients of an earlier call's tensor inputs."""
+        reply = self.ask("vjp", call=number, grads=list(grads))
+        if type(reply) is not dict or type(reply.get("grads")) is not list:
+            raise StudentError("WireError", (), "an answer that is none", "")
+        if type(reply.get("error")) is dict:
+            raise _student_error(reply["error"])
+        return reply["grads"]
+
+    def _resolve(self, item: Handle | Reference) -> Any:
+        type_name = item.type_name if isinstance(item, Handle) else ""
+        return RemoteObject(self, item, type_name, "the object")
+
+    def _hold(self, value: object) -> Handle | Reference:
+        if isinstance(value, RemoteObject):
+            return value._node
+        module = getattr(value, "__module__", None)
+        name = getattr(value, "__qualname__", None)
+        if isinstance(module, str) and isinstance(name, str) and module.partition(".")[0] in _REFERABLE:
+            found: Any = sys.modules.get(module)
+            for part in name.split("."):
+                found = getattr(found, part, None)
+            if found is value:
+                return _module(f"{module}.{name}")
+        raise SuiteError(f"{reprlib.repr(value)} cannot be sent to the sandbox; put it into probes.py")
+
+
+class _Remote(torch.autograd.Function):
+    """A call in the sandbox as one node of the judge's graph."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, student: Student, number: int, leaves: int, anchor: torch.Tensor, *tensors: torch.Tensor
+    ) -> Any:
+        ctx.student, ctx.number, ctx.shapes = student, number, [tensor.shape for tensor in tensors[:leaves]]
+        ctx.rest = len(tensors) - leaves
+        ctx.set_materialize_grads(False)
+        return tuple(tensor.clone() for tensor in tensors[leaves:])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        found = ctx.student.vjp(ctx.number, grads)
+        if len(found) != len(ctx.shapes):
+            raise StudentError("WireError", (), "gradients that do not fit the inputs", "")
+        for grad, shape in zip(found, ctx.shapes, strict=True):
+            if grad is not None and (type(grad) is not torch.Tensor or grad.shape != shape):
+                raise StudentError("WireError", (), "gradients that do not fit the inputs", "")
+        return (None, None, None, None, *found, *([None] * ctx.rest))
+
+
+def _module(path: str) -> Reference:
+    return Reference("module", path)
+
+
+def _student_error(info: Any) -> StudentError:
+    get = info.get if type(info) is dict else {}.get
+    kinds = get("kinds")
+    names = [str(kind)[:100] for kind in kinds] if type(kinds) is list else []
+    return StudentError(str(get("type"))[:100], names, str(get("text"))[:4000], str(get("trace", ""))[:4000])
+
+
+def _missing(name: str, found: Any) -> Explanation:
+    similar = found.get("similar") if type(found) is dict else None
+    hint = f"The cell that defines {name} did not run to its end, or the name was changed."
+    if type(similar) is list and similar and type(similar[0]) is str:
+        hint = f"There is a {similar[0][:100]!r} in the notebook: is that the one? The name must be {name!r}."
+    return Explanation(summary=f"{name} is not defined.", expected=f"a definition of {name}", hint=hint)
+
+
+def _fill(call: CallRecord, reply: dict[str, Any]) -> None:
+    """What the sandbox says the call did besides returning: claims, checked for their types."""
+    call.args_after, call.kwargs_after = list(call.args), dict(call.kwargs)
+    mutated: list[int | str] = []
+    changed = reply.get("changed")
+    for entry in changed if type(changed) is list else []:
+        if type(entry) is not list or len(entry) != 2:
+            continue
+        key, value = entry
+        if type(key) is int and 0 <= key < len(call.args):
+            call.args_after[key] = value
+            mutated.append(key)
+        elif type(key) is str and key in call.kwargs:
+            call.kwargs_after[key] = value
+            mutated.append(key)
+    call.mutated = tuple(mutated)
+    rng = reply.get("rng")
+    call.rng_used = tuple(n for n in rng if n in ("torch", "numpy", "random")) if type(rng) is list else ()
+    call.stdout = str(reply.get("stdout", ""))[:4096]
+    wall_s = reply.get("wall_s")
+    call.wall_s = wall_s if type(wall_s) is float else 0.0
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """Tensors in plain containers, in the order in which the sandbox finds them."""
+    if type(value) in (torch.Tensor, torch.nn.Parameter):
+        return [value]
+    if is_sequence(value):
+        return [tensor for item in value for tensor in _tensors(item)]
+    if type(value) in MAPPINGS:
+        return [tensor for item in value.values() for tensor in _tensors(item)]
+    return []
+
+
+def _replace(value: Any, by_id: dict[int, torch.Tensor]) -> Any:
+    if id(value) in by_id:
+        return by_id[id(value)]
+    if type(value) is list:
+        return [_replace(item, by_id) for item in value]
+    if type(value) is tuple:
+        return tuple(_replace(item, by_id) for item in value)
+    if type(value) is dict:
+        return {key: _replace(item, by_id) for key, item in value.items()}
+    return value
+
+
+def _rounded(item: Any) -> str:
+    if isinstance(item, list):
+        return f"[{', '.join(map(_rounded, item))}]"
+    return f"{item:.4g}" if isinstance(item, float) else str(item)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        kind = str(value.dtype).removeprefix("torch.")
+        small = value.numel() <= 4 and not value.is_meta
+        return f"tensor({_rounded(value.tolist())}) {kind}" if small else f"tensor{tuple(value.shape)} {kind}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"array{tuple(value.shape)} {value.dtype}"
+    if isinstance(value, RemoteObject):
+        return value._label
+    return reprlib.repr(value)

@@ -1,0 +1,107 @@
+"""The loop inside a sandbox: reads requests of the judge from the wire, runs them, answers.
+
+The agent shares its interpreter with student code, so nothing it says counts as evidence. It keeps one rule
+of its own:
+checks never run in the process that ran the cells. ``fork`` answers them in a copy, whose side effects
+die with it, and the notebook goes on where it was.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from autograder.errors import WireError
+from autograder.sandbox.frontend import Frontend
+from autograder.sandbox.objects import Objects, explain, operations
+from autograder.wire import Bounds, Channel, decode, encode
+
+__all__ = ["Agent"]
+
+
+class Agent:
+    """Serves one channel until it closes."""
+
+    def __init__(self, channel: Channel, frontend: Frontend, *, seed: int, missing: list[str]) -> None:
+        self.channel = channel
+        self.frontend = frontend
+        self.objects = Objects(frontend)
+        self.objects.seed(seed)
+        self._operations: dict[str, Callable[..., Any]] = {
+            **operations(self.objects),
+            "cell": self.frontend.run_cell,
+            "hello": lambda: missing,
+            "end_branch": self._end_branch,
+        }
+
+    def serve(self) -> None:
+        """Answer requests until the judge closes the wire; then end the process."""
+        while True:
+            try:
+                header, payload = self.channel.receive()
+                request = decode(header, payload, self.objects.resolve, bounds=Bounds(), trusted=True)
+                operation = request.pop("op")
+            except WireError as error:
+                self._reply({"failed": {"type": "WireError", "kinds": [], "text": str(error), "trace": ""}})
+                continue
+            except LookupError as error:
+                # A handle, name or probe that is not there (any more).
+                self._reply({"failed": explain(error)})
+                continue
+            if operation == "fork":
+                self._fork()
+                continue
+            try:
+                result = self._operations[operation](**request)
+                self._reply({"ok": result})
+            except BaseException as error:  # student code behind any of these may raise anything
+                self._reply({"failed": explain(error)})
+
+    def _reply(self, message: dict[str, Any]) -> None:
+        try:
+            chunks = encode(message, self.objects.hold)
+        except BaseException as error:  # a value that fights back while it is read
+            chunks = encode({"failed": explain(error)})
+        self.channel.send(chunks)
+
+    def _fork(self) -> None:
+        """Answer the judge's checks in a copy of this process, over the socket that comes with the
+        request."""
+        own = self.channel.sock
+        own.setblocking(True)
+        _, ancillary, _, _ = own.recvmsg(1, socket.CMSG_SPACE(4))
+        own.setblocking(False)
+        numbers = array.array("i")
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+        branch = socket.socket(fileno=numbers[0])
+        child = os.fork()
+        if child == 0:
+            own.close()
+            os.setpgid(0, 0)  # so that what a check starts ends with it
+            # A parallel region of a copied thread pool would wait for threads that are not here.
+            torch.set_num_threads(1)
+            gc.freeze()
+            self.channel = Channel(branch, self.channel.bounds)
+            return
+        branch.close()
+        self._reply({"ok": child})
+
+    def _end_branch(self, pid: int) -> int | None:
+        """End a copy and tell its wait status (negative: the signal that had ended it before)."""
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return None

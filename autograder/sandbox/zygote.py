@@ -1,0 +1,261 @@
+"""The warm process that forks sandboxes: ``python -m autograder.sandbox.zygote``, started by :mod:`.client`.
+
+It imports what notebooks import, warms up what is imported lazily (the first optimizer step alone costs a
+second), closes
+itself off from the host, and then forks a jailed child for each request. It never runs student code, and
+it is started with an empty environment, so that nothing worth reading lies in the memory its children
+inherit.
+
+Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits}`` with two descriptors,
+the
+sandbox's end of the wire and a status socket. On the status socket the zygote sends ``{pid}`` with a pidfd,
+and
+``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status socket kills the child.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from autograder.limits import Limits
+from autograder.sandbox import jail, linux
+
+__all__ = ["ENVIRONMENT", "main"]
+
+ENVIRONMENT = {
+    "HOME": "/home/student",
+    "IPYTHONDIR": "/tmp/.ipython",
+    "JUPYTER_PLATFORM_DIRS": "1",
+    "LANG": "C.UTF-8",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "MPLCONFIGDIR": "/tmp/.matplotlib",
+    "NBGRADER_EXECUTION": "autograde",
+    "OMP_NUM_THREADS": "1",
+    # No parallel region ever gets a second thread, whatever student code asks for: pools do not survive a
+    # fork.
+    "OMP_THREAD_LIMIT": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONBREAKPOINT": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "TERM": "dumb",
+    "USER": "student",
+}
+"""The whole environment of student code."""
+
+
+@dataclass
+class _Child:
+    pid: int
+    pidfd: int
+    status: socket.socket
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the control socket closes. ``arguments``: control descriptor, chain, device, font cache
+    folder."""
+    control_fd, chain, device, font_cache = int(arguments[0]), *arguments[1:4]
+    control = socket.socket(fileno=control_fd)
+    support = None
+    if chain != "none":
+        support = jail.support_for(chain)
+        jail.become_init(support, keep_fds=(control_fd,))
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(ENVIRONMENT, HOME=home, IPYTHONDIR=home)
+        if font_cache:
+            os.environ["MPLCONFIGDIR"] = font_cache  # else matplotlib searches all fonts at each start
+        frontend = _warm_up(device)
+    warm_s = time.perf_counter() - started
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        raise SystemExit(f"zygote: {threads} threads after the warm-up; a fork would lose all but one")
+    gc.collect()
+    # Huge pages cut the time of a fork of this large heap to a third.
+    collapsed_mb = linux.collapse_heap()
+    gc.freeze()
+    if support is not None:
+        jail.build_root(jail.RootSpec(devices=device == "cuda"))
+    control.send(msgpack.packb({"ready": True, "warm_s": warm_s, "collapsed_mb": collapsed_mb}))
+    return _serve(control, frontend, support, device)
+
+
+def _warm_up(device: str) -> Any:
+    """Import and touch once what notebooks use; returns the student's front end."""
+    warnings.simplefilter("ignore")
+    import math  # noqa: F401 - here so that every child has it
+    import random  # noqa: F401
+    import statistics  # noqa: F401
+
+    import matplotlib
+    import numpy as np
+    import sklearn.datasets
+    import sklearn.linear_model
+    import sklearn.metrics
+    import sklearn.model_selection
+    import sklearn.preprocessing
+    import torch
+    import torch.nn.functional
+    import torch.utils.data
+
+    torch.set_num_threads(1)
+    with contextlib.suppress(RuntimeError):
+        torch.set_num_interop_threads(1)
+
+    matplotlib.use("module://matplotlib_inline.backend_inline")
+    import matplotlib.pyplot as plt
+
+    import autograder.sandbox.agent  # noqa: F401 - children need it, and the repository will be out of sight
+    from autograder.sandbox.frontend import Frontend
+
+    frontend = Frontend()
+    frontend.inline_figures()
+    # The first step of any optimizer imports torch._dynamo: a second and 110 MiB that each child would pay
+    # again.
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.GELU(), torch.nn.Linear(4, 2))
+    if device != "cuda":
+        # With a GPU a backward starts autograd's device threads, after which no fork may use autograd.
+        for optimizer in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
+            step = optimizer(model.parameters(), lr=0.01)
+            torch.nn.functional.cross_entropy(model(torch.ones(3, 4)), torch.tensor([0, 1, 0])).backward()
+            step.step()
+        convolution = torch.nn.Conv2d(1, 2, 3)
+        convolution(torch.ones(1, 1, 8, 8)).sum().backward()
+    else:
+        torch.optim.Adam(model.parameters())
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(4, 2)), batch_size=2)
+    for _ in loader:
+        pass
+    sklearn.linear_model.LinearRegression().fit(np.ones((4, 2)), np.ones(4))
+    sklearn.datasets.make_moons(8)
+    repr(torch.ones(2, 2))
+    figure, axes = plt.subplots()
+    axes.imshow(np.ones((2, 2)))
+    axes.plot([0, 1])
+    axes.hist([0, 1])
+    axes.set_title("$x$")
+    figure.canvas.draw()
+    plt.close("all")
+    frontend.run_cell(
+        "import math\n1 + 1\ntry:\n    1 / 0\nexcept Exception:\n    pass", wall_s=60, output_bytes=1 << 16
+    )
+    frontend.run_cell("1 / 0", wall_s=60, output_bytes=1 << 16)
+    frontend.shell.reset(new_session=True)
+    frontend.shell.execution_count = 1
+    frontend.shell.displayhook.flush()
+    return frontend
+
+
+def _serve(control: socket.socket, frontend: Any, support: Any, device: str) -> int:
+    children: dict[int, _Child] = {}
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    while True:
+        for fd, _event in poll.poll():
+            if fd == control.fileno():
+                request = _receive(control)
+                if request is None:
+                    return 0
+                child = _start(request, frontend, support, device)
+                children[child.pidfd] = child
+                children[child.status.fileno()] = child
+                poll.register(child.pidfd, select.POLLIN)
+                poll.register(child.status, select.POLLHUP)
+            elif fd in children:
+                child = children[fd]
+                if fd == child.status.fileno():
+                    poll.unregister(fd)
+                    del children[fd]
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child.pid, signal.SIGKILL)
+                else:
+                    poll.unregister(fd)
+                    del children[fd]
+                    if children.pop(child.status.fileno(), None):
+                        poll.unregister(child.status)
+                    _reap(child)
+
+
+def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    data, ancillary, _, _ = control.recvmsg(65536, socket.CMSG_SPACE(8))
+    if not data:
+        return None
+    numbers = array.array("i")
+    for level, kind, part in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers.frombytes(part[: len(part) - len(part) % numbers.itemsize])
+    return msgpack.unpackb(data), list(numbers)
+
+
+def _start(request: tuple[dict[str, Any], list[int]], frontend: Any, support: Any, device: str) -> _Child:
+    fields, (wire_fd, status_fd) = request
+    pid = jail.fork_in_new_pidns() if support is not None else os.fork()
+    if pid == 0:
+        _child(fields, wire_fd, status_fd, frontend, support)
+    os.close(wire_fd)
+    pidfd = os.pidfd_open(pid)
+    status = socket.socket(fileno=status_fd)
+    with contextlib.suppress(OSError):
+        status.sendmsg(
+            [msgpack.packb({"pid": pid})],
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))],
+        )
+    return _Child(pid, pidfd, status)
+
+
+def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, frontend: Any, support: Any) -> None:
+    """Never returns: the sandbox from its first instruction to its last."""
+    try:
+        from autograder.sandbox.agent import Agent
+        from autograder.wire import Bounds, Channel
+
+        limits = Limits(**fields["limits"])
+        if support is not None:
+            layers = jail.enter_child(support, limits, uid=fields["uid"], keep_fds=(wire_fd,))
+        else:
+            layers = jail.enter_unsafe(limits, keep_fds=(wire_fd,))
+        channel = Channel(socket.socket(fileno=wire_fd), Bounds(payload_bytes=limits.frame_mb << 20))
+        frontend.attach(limits.submission_output_kb << 10)
+        os.environ.clear()
+        os.environ.update(ENVIRONMENT)
+        Agent(channel, frontend, seed=fields["seed"], missing=list(layers.missing)).serve()
+    except (
+        BaseException
+    ) as error:  # the last line of defence: a child must never return into the zygote's loop
+        with contextlib.suppress(BaseException):
+            os.write(2, f"sandbox: {type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(0)
+
+
+def _reap(child: _Child) -> None:
+    _, status, usage = os.wait4(child.pid, 0)
+    report = {
+        "status": os.waitstatus_to_exitcode(status),
+        "maxrss_kb": usage.ru_maxrss,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+    }
+    with contextlib.suppress(OSError):
+        child.status.send(msgpack.packb(report))
+    child.status.close()
+    os.close(child.pidfd)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

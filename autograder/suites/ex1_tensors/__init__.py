@@ -1,0 +1,1 @@
+"""Checks of exercise 1, Tensors (slides 01.04)."""
