@@ -20,7 +20,13 @@ from autograder.limits import Limits
 from autograder.models import TaskKind, TaskSpec
 from autograder.regions import clear_solution, hidden_lines, student_view
 
-__all__ = ["AssignmentCell", "AssignmentNotebook", "load_assignment", "notebook_metadata"]
+__all__ = [
+    "AssignmentCell",
+    "AssignmentNotebook",
+    "load_assignment",
+    "nbgrader_checksum",
+    "notebook_metadata",
+]
 
 _SCHEMA_VERSION = 3
 """Of nbgrader's cell metadata, since nbgrader 0.6."""
@@ -59,16 +65,10 @@ class AssignmentCell:
         """Whether the student writes it."""
         return self.solution
 
-    @property
-    def checksum(self) -> str:
-        """nbgrader's checksum of ``source`` with the cell's role: the value in ``source_cell.checksum``."""
-        return _checksum(self.source, self)
-
     def metadata(self) -> dict[str, Any]:
         """The cell's metadata as nbgrader (schema 3) writes them into a release."""
         nbgrader: dict[str, Any] = {
             "cell_type": self.cell_type,
-            "checksum": self.checksum,
             "grade": self.grade,
             "grade_id": self.id,
             "locked": self.locked,
@@ -78,6 +78,7 @@ class AssignmentCell:
         }
         if self.graded:
             nbgrader["points"] = self.points
+        nbgrader["checksum"] = nbgrader_checksum(self.source, self.cell_type, nbgrader)
         metadata: dict[str, Any] = {"deletable": False, "nbgrader": nbgrader}
         if not self.editable:
             metadata["editable"] = False
@@ -97,13 +98,14 @@ class AssignmentNotebook:
     nb: Mapping[str, Any]
 
 
-def _checksum(source: str, cell: AssignmentCell) -> str:
-    """nbgrader's checksum (MD5, no security meant) of ``source`` in the role of ``cell``."""
-    locked = not cell.solution and (cell.grade or cell.locked)
-    parts = [source, cell.cell_type, str(cell.grade), str(cell.solution), str(locked), cell.id]
-    if cell.grade:
-        parts.append(str(float(cell.points)))
-    return hashlib.md5("".join(parts).encode(), usedforsecurity=False).hexdigest()
+def nbgrader_checksum(source: str, cell_type: str, meta: Mapping[str, Any]) -> str:
+    """nbgrader's checksum (MD5, no security meant) of a cell's text and of the role its metadata give it."""
+    grade, solution = bool(meta.get("grade")), bool(meta.get("solution"))
+    locked = not solution and (grade or bool(meta.get("locked")))
+    parts = [source, cell_type, str(grade), str(solution), str(locked), meta["grade_id"]]
+    if grade:
+        parts.append(str(float(meta["points"])))
+    return hashlib.md5("".join(parts).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 def load_assignment(path: Path, suite_tasks: frozenset[str] = frozenset()) -> AssignmentNotebook:

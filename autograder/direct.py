@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autograder.grading import Run
     from autograder.judge.draw import Draw
     from autograder.judge.student import Student
-    from autograder.sandbox.client import Zygote
+    from autograder.sandbox.launch import Zygote
 
 __all__: list[str] = []
 
@@ -35,7 +35,7 @@ class _Direct:
         from autograder import config, notebook
         from autograder.grading import Grader, Run, Seeds
         from autograder.judge.session import Judge, Suite
-        from autograder.sandbox.client import Zygote
+        from autograder.sandbox.launch import Zygote
 
         settings = config.load(suite)
         self.assignment, self.limits, self.seed = suite.name, settings.limits, seed

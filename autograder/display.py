@@ -19,7 +19,9 @@ __all__ = ["Budget", "Shown", "clean_text", "outputs", "png", "shorten"]
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 # Everything that a browser cannot hold or that could make text read differently from what it is:
 # C0 and C1 controls but tab and newline, direction overrides, lone surrogates, non-characters.
-_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_UNSHOWN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PIXELS_A_SIDE = 4000
 _MAX_RAW = 1 << 20
@@ -36,7 +38,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One output on the page. ``kind``: "text", "stderr", "error", "image" (``text`` is its base64) or "note"."""
+    """One output on the page. ``kind``: "text", "stderr", "error", "note" or "image" (``text`` is base64)."""
 
     kind: str
     text: str
@@ -95,7 +97,7 @@ def png(value: object, limit: int) -> str | None:
 
 
 def outputs(claimed: Iterable[Mapping[str, Any]], budget: Budget, *, limit: int = 8_000) -> list[Shown]:
-    """nbformat outputs as they may be shown; ``limit`` characters each, and no more than ``budget`` has left."""
+    """nbformat outputs as they may be shown; ``limit`` characters each, not more than ``budget`` has."""
     shown: list[Shown] = []
     for output in claimed:
         item = _output(output, budget)
@@ -106,7 +108,9 @@ def outputs(claimed: Iterable[Mapping[str, Any]], budget: Budget, *, limit: int 
             budget.text -= len(item.text)
         shown.append(item)
         if budget.text <= 0:
-            shown.append(Shown("note", "The rest of the output is left out here: it was too much for one page."))
+            shown.append(
+                Shown("note", "The rest of the output is left out here: it was too much for one page.")
+            )
             break
     return shown
 
@@ -135,7 +139,11 @@ def _output(output: Mapping[str, Any], budget: Budget) -> Shown | None:
 
 def _error(output: Mapping[str, Any]) -> Shown:
     trace = output.get("traceback")
-    text = clean_text("\n".join(line for line in trace if isinstance(line, str))) if isinstance(trace, list) else ""
+    text = (
+        clean_text("\n".join(line for line in trace if isinstance(line, str)))
+        if isinstance(trace, list)
+        else ""
+    )
     if not text.strip():
         text = f"{clean_text(output.get('ename'))}: {clean_text(output.get('evalue'))}"
     return Shown("error", text.strip("\n"))

@@ -3,8 +3,8 @@
 :func:`render` is pure. It needs no script, no network and no other file, follows the reader's dark mode and
 prints. Everything that came from a submission is text by the time it reaches the template (see
 :mod:`autograder.display`), and the template escapes all text; a content security policy forbids the rest.
-Hidden checks are named, explained and never shown: their code is not in a result at all, and of a plain nbgrader
-test cell, whose hidden lines could stand in a traceback, neither outputs nor traceback are shown.
+Hidden checks are named, explained and never shown: their code is not in a result at all, and of a plain
+nbgrader test cell, whose hidden lines could stand in a traceback, neither outputs nor traceback are shown.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def render(result: NotebookResult, *, student: str, timestamp: datetime | None =
     tasks = [_task(number, task, titles) for number, task in enumerate(result.tasks, 1)]
     for task in tasks:
         task.cells = groups.get(task.id, [])
-    unreadable = result.notebook is None and result.message is not None and result.outcome is not Outcome.ENGINE_ERROR
+    unreadable = (
+        result.notebook is None and result.message is not None and result.outcome is not Outcome.ENGINE_ERROR
+    )
     page = _environment().get_template("feedback.html.j2").render(
         title=titles.get("") or clean_text(result.assignment),
         assignment=clean_text(result.assignment),
@@ -216,7 +218,14 @@ def _state(task: TaskResult) -> tuple[str, str, str]:
         return "full", "complete", "check"
     if task.score > 0:
         return "part", "partly right", "half"
-    words = next((_WORDS[check.outcome][0] for check in task.checks if check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN)), "not right yet")
+    words = next(
+        (
+            _WORDS[check.outcome][0]
+            for check in task.checks
+            if check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN)
+        ),
+        "not right yet",
+    )
     return "none", words, "clock" if Outcome.TIMEOUT in outcomes else "cross"
 
 
@@ -237,7 +246,11 @@ def _check(check: CheckResult, kind: TaskKind) -> _Check:
         if check.seed is not None and kind is TaskKind.SUITE and check.outcome is not Outcome.NOT_RUN:
             facts.append(("Seed", str(check.seed), True))
     # What our own code raised is the instructor's to read, and could quote a hidden check.
-    summary = part.summary if part is not None and not ours else "This check could not be run. It is not your fault."
+    summary = (
+        part.summary
+        if part is not None and not ours
+        else "This check could not be run. It is not your fault."
+    )
     return _Check(
         name=_check_name(check.id, check.task),
         outcome=outcome,
@@ -246,7 +259,9 @@ def _check(check: CheckResult, kind: TaskKind) -> _Check:
         summary=shorten(clean_text(summary), _MAX_PART),
         facts=tuple(facts),
         mistake=clean_text(check.mistake).replace("_", " ") if check.mistake and not ours else "",
-        reproduce=shorten(clean_text(part.reproduce).strip("\n"), _MAX_PART) if part is not None and not ours else "",
+        reproduce=shorten(clean_text(part.reproduce).strip("\n"), _MAX_PART)
+        if part is not None and not ours
+        else "",
         # In a plain nbgrader test cell the frames of a traceback are lines of a test, hidden ones included.
         traceback=(
             shorten(clean_text(part.traceback).strip("\n"), _MAX_PART, tail=0.7)
@@ -267,7 +282,7 @@ def _first(tasks: Sequence[_Task]) -> tuple[_Task, _Check] | None:
     """The message to read first: the first one that names a known mistake, else the first one."""
     failures = [(task, check) for task in tasks for check in task.failed if task.state != "engine"]
     named = [pair for pair in failures if pair[1].mistake]
-    return (named or failures or [None])[0]
+    return next(iter(named or failures), None)
 
 
 # -- the notebook's cells
@@ -323,12 +338,18 @@ def _shown(
     quiet: bool = False,
     prose: bool = False,
 ) -> _Cell:
-    text = shorten(clean_text(cell.get("source")).strip("\n"), min(_MAX_CODE, max(200, budget.text))) if source else ""
+    text = (
+        shorten(clean_text(cell.get("source")).strip("\n"), min(_MAX_CODE, max(200, budget.text)))
+        if source
+        else ""
+    )
     budget.text -= len(text)
     shown = outputs(done.outputs, budget) if done is not None and not quiet else []
     note = ""
     if done is not None and done.outcome not in (Outcome.PASSED, Outcome.ERROR):
         note = f"This cell {_CELL_WORDS[done.outcome]}."
+        if shown and shown[-1].kind == "stderr" and shown[-1].text.startswith("[grader]"):
+            shown.pop()  # the same, said for people who read the notebook
     return _Cell(text, tuple(shown), note, prose)
 
 

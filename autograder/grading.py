@@ -18,19 +18,16 @@ from typing import Any
 
 from autograder.errors import (
     NotebookError,
-    SandboxDied,
     SandboxError,
-    SandboxTimeout,
     SandboxUnavailable,
-    WireError,
 )
 from autograder.judge.draw import seed_for
-from autograder.judge.session import Judge, Suite, TaskRun, engine_error, not_run
+from autograder.judge.session import Judge, Suite, TaskRun
+from autograder.judge.verdict import engine_error, not_run
 from autograder.limits import Limits
 from autograder.models import (
     CellResult,
     CheckResult,
-    Explanation,
     NotebookResult,
     Outcome,
     TaskKind,
@@ -47,13 +44,24 @@ from autograder.notebook import (
     read_bytes,
     sha256,
 )
-from autograder.sandbox.client import RemoteFailure, Sandbox, Zygote
+from autograder.outputs import clean_outputs
+from autograder.records import (
+    cell_death,
+    cell_outcome,
+    in_kernel,
+    in_kernel_error,
+    lost,
+    no_checks_run,
+    unreadable,
+)
+from autograder.sandbox.client import RemoteFailure, Sandbox
+from autograder.sandbox.launch import Zygote
 from autograder.scoring import notebook_totals, task_result, validate_points
 
 __all__ = ["Grader", "Run", "Seeds"]
 
-_MIME_LIMIT = 4 << 20
 _SEVERE = (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE)
+_NOTED = (*_SEVERE, Outcome.OUTPUT_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -253,7 +261,7 @@ class Run:
             # The sandbox itself ended while one of its copies was judged: the task's own code did that.
             why = f"its code ended the sandbox ({error})"
             self.checks[spec.id] = tuple(
-                _lost(not_run(check, why), error) for check in self.suite.checks[spec.id]
+                lost(not_run(check, why), error) for check in self.suite.checks[spec.id]
             )
         except Exception as error:
             self.checks[spec.id] = engine_error(self.suite.checks[spec.id], error)
@@ -267,11 +275,11 @@ class Run:
         try:
             with self._stage("cells"):
                 reply = self.sandbox.run_cell(cell.source, wall_s=wall_s, output_bytes=limits.output_kb << 10)
-            outcome, message = _cell_outcome(reply, wall_s)
+            outcome, message = cell_outcome(reply, wall_s)
         except RemoteFailure as error:
             outcome, message = Outcome.ERROR, str(error)
         except SandboxError as error:
-            outcome, message = _cell_death(error, wall_s)
+            outcome, message = cell_death(error, wall_s)
             self.sandbox.kill()
             self.sandbox.dead = self.sandbox.dead or error
             self.notices.append(f"Cell {cell.index + 1} was left out: {message}")
@@ -282,7 +290,7 @@ class Run:
             outcome=outcome,
             wall_s=claim if type(claim) is float and math.isfinite(claim) else 0.0,
             message=message,
-            outputs=tuple(clean_outputs(reply.get("outputs"), outcome, message)),
+            outputs=tuple(clean_outputs(reply.get("outputs"), message if outcome in _NOTED else None)),
             execution_count=reply["execution_count"] if type(reply.get("execution_count")) is int else None,
         )
         spec = self._spec(cell)
@@ -307,7 +315,7 @@ class Run:
         for spec in self.prepared.tasks:
             if spec.id not in self.checks and spec.kind is not TaskKind.MANUAL:
                 known = self.suite.checks.get(spec.id, ()) if self.suite else ()
-                self.checks[spec.id] = engine_error(known, error) or (_in_kernel_error(spec, error),)
+                self.checks[spec.id] = engine_error(known, error) or (in_kernel_error(spec, error),)
 
     # -- pieces of the result
 
@@ -352,147 +360,3 @@ class _Stopwatch:
 
     def __exit__(self, *_: object) -> None:
         self.totals[self.name] = self.totals.get(self.name, 0.0) + time.perf_counter() - self.started
-
-
-def unreadable(
-    assignment: str,
-    notebook: AssignmentNotebook,
-    suite: Suite | None,
-    message: str,
-    digest: str | None = None,
-) -> NotebookResult:
-    """The result of a file that is no notebook: 0 points, every check NOT_RUN, and the reason."""
-    tasks = tuple(
-        task_result(spec, no_checks_run(spec, suite, "the file cannot be read")) for spec in notebook.tasks
-    )
-    score, max_score = notebook_totals(tasks)
-    return NotebookResult(
-        assignment=assignment,
-        name=notebook.name,
-        score=score,
-        max_score=max_score,
-        needs_manual_grade=any(spec.kind is TaskKind.MANUAL for spec in notebook.tasks),
-        outcome=Outcome.ERROR,
-        tasks=tasks,
-        message=message,
-        notebook_sha256=digest,
-    )
-
-
-def no_checks_run(spec: TaskSpec, suite: Suite | None, why: str) -> tuple[CheckResult, ...]:
-    """Records of a task that was never judged."""
-    if spec.kind is TaskKind.MANUAL:
-        return ()
-    if spec.kind is TaskKind.SUITE and suite is not None:
-        return tuple(not_run(check, why) for check in suite.checks[spec.id])
-    return (
-        CheckResult(spec.id, spec.id, Outcome.NOT_RUN, spec.max_score, 0.0, Explanation(f"Not run: {why}.")),
-    )
-
-
-def in_kernel(spec: TaskSpec, cell: CellResult) -> CheckResult:
-    """A plain nbgrader test cell: full points when it ran through, or the number its last expression gave."""
-    score = spec.max_score if cell.outcome in (Outcome.PASSED, Outcome.OUTPUT_LIMIT) else 0.0
-    outcome, text = cell.outcome, cell.message
-    results = [output for output in cell.outputs if output["output_type"] == "execute_result"]
-    if score and results:
-        shown = results[0]["data"].get("text/plain", "")
-        try:
-            claimed = float(shown)
-        except ValueError:
-            claimed = math.nan
-        if not 0.0 <= claimed <= spec.max_score:
-            claimed, text = (
-                0.0,
-                f"The test cell gave {shown[:80]!r} where points from 0 to {spec.max_score:g} were expected.",
-            )
-        score = claimed
-        outcome = Outcome.PASSED if score == spec.max_score else Outcome.FAILED
-    elif outcome is Outcome.ERROR:
-        outcome = Outcome.FAILED
-    explanation = (
-        None if outcome is Outcome.PASSED else Explanation(text or f"{score:g} of {spec.max_score:g} points.")
-    )
-    return CheckResult(spec.id, spec.id, outcome, spec.max_score, score, explanation, wall_s=cell.wall_s)
-
-
-def _in_kernel_error(spec: TaskSpec, error: BaseException) -> CheckResult:
-    return CheckResult(spec.id, spec.id, Outcome.ENGINE_ERROR, spec.max_score, None, Explanation(str(error)))
-
-
-def _lost(record: CheckResult, error: SandboxError) -> CheckResult:
-    from dataclasses import replace
-
-    outcome = Outcome.TIMEOUT if isinstance(error, SandboxTimeout) else Outcome.ERROR
-    if isinstance(error, SandboxDied) and error.memory:
-        outcome = Outcome.MEMORY
-    elif isinstance(error, WireError) or (isinstance(error, SandboxDied) and (error.status or -1) >= 0):
-        outcome = Outcome.HOSTILE
-    return replace(record, outcome=outcome)
-
-
-def _cell_outcome(reply: Mapping[str, Any], wall_s: float) -> tuple[Outcome, str | None]:
-    if reply.get("timeout") is True:
-        return Outcome.TIMEOUT, f"Stopped after {wall_s:g} s: look for a loop that never ends."
-    error = reply.get("error")
-    if error is not None:
-        return Outcome.ERROR, str(error)[:2000]
-    if reply.get("truncated") is True:
-        return Outcome.OUTPUT_LIMIT, "It printed more than allowed; the rest was dropped."
-    return Outcome.PASSED, None
-
-
-def _cell_death(error: SandboxError, wall_s: float) -> tuple[Outcome, str]:
-    if isinstance(error, SandboxTimeout):
-        return Outcome.TIMEOUT, f"it did not stop after {wall_s:g} s and was ended."
-    if isinstance(error, WireError):
-        return Outcome.HOSTILE, f"it wrote to the grader's own channel ({error})."
-    if isinstance(error, SandboxDied) and error.memory:
-        return Outcome.MEMORY, "it needed more memory than allowed and was ended."
-    status = error.status if isinstance(error, SandboxDied) else None
-    outcome = Outcome.HOSTILE if status is not None and status >= 0 else Outcome.ERROR
-    return outcome, f"{error}."
-
-
-def clean_outputs(claimed: object, outcome: Outcome, message: str | None) -> list[dict[str, Any]]:
-    """Outputs that a sandbox claims, as valid nbformat outputs: what is none of these is dropped."""
-    outputs = [
-        clean for item in (claimed if type(claimed) is list else [])[:2000] if (clean := _clean_output(item))
-    ]
-    if outcome in (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE, Outcome.OUTPUT_LIMIT) and message:
-        outputs.append({"output_type": "stream", "name": "stderr", "text": f"[grader] {message}\n"})
-    return outputs
-
-
-def _clean_output(item: object) -> dict[str, Any] | None:
-    if type(item) is not dict:
-        return None
-    kind = item.get("output_type")
-    if kind == "stream":
-        return {
-            "output_type": "stream",
-            "name": "stderr" if item.get("name") == "stderr" else "stdout",
-            "text": _text(item.get("text")),
-        }
-    if kind == "error":
-        trace = item.get("traceback")
-        lines = [_text(line) for line in trace[:200]] if type(trace) is list else []
-        return {
-            "output_type": "error",
-            "ename": _text(item.get("ename")),
-            "evalue": _text(item.get("evalue")),
-            "traceback": lines,
-        }
-    data = item.get("data")
-    if kind not in ("display_data", "execute_result") or type(data) is not dict:
-        return None
-    bundle = {mime: _text(value) for mime, value in data.items() if type(mime) is str and len(mime) < 100}
-    output: dict[str, Any] = {"output_type": kind, "data": bundle, "metadata": {}}
-    if kind == "execute_result":
-        count = item.get("execution_count")
-        output["execution_count"] = count if type(count) is int else None
-    return output
-
-
-def _text(value: object) -> str:
-    return value[:_MIME_LIMIT] if type(value) is str else ""

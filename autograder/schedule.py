@@ -226,7 +226,7 @@ def _master(setup: _Setup, connections: list[Connection], parent: int) -> None:
 
 
 def _prepare(setup: _Setup, connections: list[Connection]) -> None:
-    from autograder.sandbox.client import Zygote
+    from autograder.sandbox.launch import Zygote
 
     starting = Zygote.launch(sandbox=setup.sandbox, device=setup.device)
     try:

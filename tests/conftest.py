@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def zygote():
-    from autograder.sandbox.client import Zygote
+    from autograder.sandbox.launch import Zygote
 
     with Zygote.start() as running:
         yield running

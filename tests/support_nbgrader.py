@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,10 +34,14 @@ __all__ = [
     "grade_in_process",
     "graded",
     "locked",
+    "nbgrader",
     "notebook",
     "solution",
     "write",
 ]
+
+
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def cell(kind: str, source: str, identity: str, **nbgrader: Any) -> dict[str, Any]:
@@ -165,3 +172,22 @@ def _task(spec: TaskSpec, failure: str | None) -> TaskResult:
     told = Explanation(failure) if failure else None
     check = CheckResult(f"{spec.id} runs", spec.id, outcome, spec.max_score, score, told)
     return TaskResult(spec.id, spec.kind, score, spec.max_score, (check,))
+
+
+def nbgrader(root: Path, *arguments: str) -> str:
+    """What the nbgrader command says when it is run at ``root``; it must succeed."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
+        "JUPYTER_PLATFORM_DIRS": "1",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout + ran.stderr

@@ -285,7 +285,7 @@ def test_checksums_are_nbgraders(assignment: AssignmentNotebook) -> None:
         node = nbformat.from_dict(
             {"cell_type": item.cell_type, "source": item.source, "metadata": item.metadata()}
         )
-        assert item.checksum == compute_checksum(node)
+        assert item.metadata()["nbgrader"]["checksum"] == compute_checksum(node)
 
 
 def test_metadata_are_nbgraders(assignment: AssignmentNotebook) -> None:

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from tests.support_nbgrader import (
     course_cells,
     grade_in_process,
     graded,
+    nbgrader,
     notebook,
     solution,
     write,
@@ -124,24 +122,6 @@ def test_the_nbgrader_command_gives_the_same_bytes(
     ran = nbgrader(course.root, "generate_assignment", "ex")
     assert "WARNING" not in ran and "ERROR" not in ran
     assert (course.release_dir("ex") / "ex.ipynb").read_bytes() == ours
-
-
-def nbgrader(root: Path, *arguments: str) -> str:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(REPOSITORY),
-        "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
-        "JUPYTER_PLATFORM_DIRS": "1",
-    }
-    ran = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout + ran.stderr
 
 
 def test_the_nbgrader_command_reads_our_settings_without_a_warning(course: Course) -> None:

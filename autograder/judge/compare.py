@@ -249,7 +249,7 @@ def _type_difference(got: Any, expected: Any, subject: Subject, wanted: str) -> 
     if scalar and (is_number(got) or is_tensor(got) or is_array(got)):
         return None
     library = "a number" if is_number(expected) else wanted.split(" of shape")[0]
-    if isinstance(got, torch.Tensor):
+    if isinstance(got, torch.Tensor) and not is_tensor(got):
         return Difference(
             subject.is_(f"a {type(got).__name__}, a subclass of torch.Tensor: return a plain torch.Tensor"),
             expected=wanted,

@@ -41,8 +41,8 @@ class CheckFailed(AssertionError):
 class Subject:
     """The value a message speaks about: "affine", "result['ones']", "the result".
 
-    ``returned`` is true when ``noun`` is a function and the value is what it returned, ``whole`` when the value is
-    all that the last call gave.
+    ``returned`` is true when ``noun`` is a function and the value is what it returned, ``whole`` when the
+    value is all that the last call gave.
     """
 
     noun: str

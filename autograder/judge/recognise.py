@@ -123,13 +123,20 @@ def recognise(
         if item.twin is not None:
             scene = _match(item, scenes)
             if scene is not None:
-                return item.fill(item.fields(scene.record) if item.fields else {})
+                return item.fill(_fields(item, scene.record))
         elif item.match is not None:
             for type_name, message in errors:
                 hit = item.match.search(message) if type_name in item.error else None
                 if hit:
                     return item.fill({**hit.groupdict(""), "error": message})
     return None
+
+
+def _fields(item: Mistake, record: Any) -> Mapping[str, Any]:
+    try:
+        return item.fields(record) if item.fields else {}
+    except Exception as error:
+        raise SuiteError(f"fields= of mistake {item.id!r} raised {type(error).__name__}: {error}") from error
 
 
 def _errors(calls: Sequence[CallRecord], failure: BaseException | None) -> list[tuple[str, str]]:

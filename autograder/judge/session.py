@@ -22,7 +22,6 @@ import logging
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,18 +29,14 @@ from types import ModuleType
 
 import pytest
 
-from autograder.errors import (
-    SandboxDied,
-    SandboxTimeout,
-    SuiteError,
-    WireError,
-)
+from autograder.errors import SuiteError
 from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed, forget_result
 from autograder.judge.mistakes import Mistake, collect
 from autograder.judge.plugin import Context, JudgePlugin
 from autograder.judge.recognise import forget_observations, observations, recognise
-from autograder.judge.student import Student, StudentError
+from autograder.judge.student import Student
+from autograder.judge.verdict import explain, not_run, outcome_of
 from autograder.limits import Limits
 from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
 from autograder.sandbox.client import Branch
@@ -172,8 +167,9 @@ def _suite(assignment: str, folder: Path, items: Iterable[pytest.Item]) -> Suite
     for item in items:
         if not item.path.is_relative_to(folder):
             continue
-        module: ModuleType = item.module  # type: ignore[attr-defined] - checks are functions
-        package = package or module.__name__.rpartition(".")[0]
+        if not isinstance(item, pytest.Function):
+            raise SuiteError(f"{item.nodeid}: checks are functions")
+        package = package or item.module.__name__.rpartition(".")[0]
         marks = list(item.iter_markers("points"))
         if len(marks) != 1:
             raise SuiteError(f"{item.nodeid}: a check needs exactly one @points(task, n)")
@@ -271,7 +267,7 @@ class Judge:
             raise SuiteError("this judge has no pytest session")
         error, took_s = self._plugin.run(check.item, context)
         student = context.student
-        outcome = _outcome(error)
+        outcome = outcome_of(error)
         record = CheckResult(
             id=check.id,
             task=check.task,
@@ -287,7 +283,7 @@ class Judge:
             return record
         if outcome is Outcome.ENGINE_ERROR:
             _log.error("check %s of %s failed in the engine", check.id, suite.assignment, exc_info=error)
-        explanation = _explain(error, student, draw)
+        explanation = explain(error, student, draw)
         mistake = None
         if outcome in (Outcome.FAILED, Outcome.ERROR) and student is not None:
             mistake, explanation = self._recognise(suite, check.task, student, error, explanation)
@@ -307,97 +303,3 @@ class Judge:
             return (error.mistake if isinstance(error, CheckFailed) else None), explanation
         fields = error.fields if isinstance(error, CheckFailed) else {}
         return found.id, found.lead(explanation, fields)
-
-
-def not_run(check: SuiteCheck, why: str) -> CheckResult:
-    """The record of a check that the judge did not get to."""
-    return CheckResult(
-        id=check.id,
-        task=check.task,
-        outcome=Outcome.NOT_RUN,
-        points=check.points,
-        score=0.0,
-        explanation=Explanation(summary=f"Not run: {why}."),
-    )
-
-
-def _outcome(error: BaseException | None) -> Outcome:
-    match error:
-        case None:
-            return Outcome.PASSED
-        case StudentError():
-            return Outcome.ERROR
-        case AssertionError():
-            return Outcome.FAILED
-        case SandboxTimeout():
-            return Outcome.TIMEOUT
-        case SandboxDied(memory=True):
-            return Outcome.MEMORY
-        case SandboxDied(status=int(status)) if status >= 0:
-            return Outcome.HOSTILE
-        case SandboxDied():
-            return Outcome.ERROR
-        case WireError():
-            return Outcome.HOSTILE
-        case _:
-            return Outcome.ENGINE_ERROR
-
-
-def _explain(error: BaseException, student: Student | None, draw: Draw) -> Explanation:
-    called = student.calls[-1].describe() if student is not None and student.calls else ""
-    reproduce = draw.reproduce
-    match error:
-        case CheckFailed():
-            explanation = error.explanation
-        case StudentError():
-            explanation = _raised(error, student)
-        case AssertionError():
-            explanation = Explanation(summary=str(error) or "The answer is wrong.")
-        case SandboxTimeout():
-            explanation = Explanation(
-                summary=f"Stopped after {error.limit_s:g} s: {called or 'the code'} did not come to an end.",
-                hint="Look for a loop that never ends, or one over the elements of a large tensor.",
-            )
-        case SandboxDied(memory=True):
-            explanation = Explanation(
-                summary="Your code needed more memory than allowed and was ended.",
-                hint="Look for a tensor that grows with every step, or a broadcast of two large tensors.",
-            )
-        case SandboxDied():
-            explanation = Explanation(
-                summary=f"Your code ended the whole Python process: {error}.",
-                hint="A solution must not leave Python (os._exit, os.kill, …); it returns a value.",
-            )
-        case WireError():
-            explanation = Explanation(
-                summary=f"What came back from your code is no valid answer: {error}.",
-                hint="Return plain tensors, arrays, numbers, lists or dicts, and leave the grader alone.",
-            )
-        case _:
-            explanation = Explanation(
-                summary="The grader failed here, not you. No points were decided: this will be graded again.",
-                traceback="".join(traceback.format_exception(error))[-8000:],
-            )
-    return replace(
-        explanation, called=explanation.called or called, reproduce=explanation.reproduce or reproduce
-    )
-
-
-def _raised(error: StudentError, student: Student | None) -> Explanation:
-    name = student.calls[-1].name if student is not None and student.calls else "Your code"
-    if error.type_name == "NotImplementedError":
-        return Explanation(
-            summary=f"{name} is not answered yet.", hint="Replace the line that raises NotImplementedError."
-        )
-    return Explanation(
-        summary=f"{name} raised {error.type_name}: {error.message}".rstrip(": "), traceback=error.traceback
-    )
-
-
-def engine_error(spec_checks: Iterable[SuiteCheck], error: BaseException) -> tuple[CheckResult, ...]:
-    """Records of a task that could not be judged because the engine failed."""
-    explanation = _explain(error, None, Draw(0))
-    return tuple(
-        CheckResult(check.id, check.task, Outcome.ENGINE_ERROR, check.points, None, explanation)
-        for check in spec_checks
-    )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from autograder.errors import AutograderError, SuiteError
-from autograder.judge.compare import Difference, missing
+from autograder.judge.compare import Difference, missing, same
 from autograder.judge.failure import Subject
 from autograder.judge.numeric import Numeric, not_finite
 from autograder.judge.values import describe, is_tensor, number_text, shorten, type_phrase
@@ -228,6 +228,11 @@ def assert_differentiable(
     output = fn(*leaves)
     for part in output if type(output) in (tuple, list) else (output,):
         _assert_has_graph(part, result, words)
+    if not same(fn(*leaves), output, rtol=1e-8, atol=1e-8):
+        reject(
+            Difference(f"{about.noun} gives other numbers when it is called again with the same inputs"),
+            words,
+        )
     try:
         torch.autograd.gradcheck(fn, leaves, eps=eps, atol=atol, rtol=rtol, check_undefined_grad=False)
     except (AssertionError, AutograderError):

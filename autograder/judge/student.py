@@ -13,13 +13,13 @@ import reprlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
 
 from autograder.errors import SandboxTimeout, SuiteError
 from autograder.judge.failure import CheckFailed, note_result
+from autograder.judge.remote import CallRecord, RemoteObject, StudentError, module
 from autograder.models import Explanation
 from autograder.sandbox.client import Peer, RemoteFailure
 from autograder.wire import MAPPINGS, Handle, Reference, is_sequence
@@ -28,107 +28,6 @@ __all__ = ["CallRecord", "RemoteObject", "Student", "StudentError"]
 
 _MAX_CALLS: Final = 60
 _REFERABLE: Final = ("builtins", "collections", "math", "numpy", "operator", "sklearn", "torch")
-
-
-class StudentError(AssertionError):
-    """The student's code raised. ``type_name`` and ``kinds`` (it and its base classes), ``message``,
-    ``traceback`` (notebook frames)."""
-
-    def __init__(self, type_name: str, kinds: Sequence[str], message: str, traceback: str) -> None:
-        super().__init__(f"{type_name}: {message}" if message else type_name)
-        self.type_name, self.kinds, self.message, self.traceback = type_name, tuple(kinds), message, traceback
-
-
-@dataclass
-class CallRecord:
-    """One call of a student's function in this check, as data.
-
-    ``mutated`` lists the arguments (positions, then keyword names) whose content the call changed,
-    ``args_after`` and
-    ``kwargs_after`` hold their content then; ``rng_used`` names the global generators it advanced.
-    """
-
-    name: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    result: Any = None
-    error: StudentError | None = None
-    args_after: list[Any] = field(default_factory=list)
-    kwargs_after: dict[str, Any] = field(default_factory=dict)
-    mutated: tuple[int | str, ...] = ()
-    rng_used: tuple[str, ...] = ()
-    stdout: str = ""
-    wall_s: float = 0.0
-
-    def describe(self) -> str:
-        """The call in one bounded line: ``affine(W (5, 3) float32, …)``."""
-        parts = [_brief(value) for value in self.args]
-        parts += [f"{name}={_brief(value)}" for name, value in self.kwargs.items()]
-        return f"{self.name}({', '.join(parts)})"
-
-
-class RemoteObject:
-    """An object in the sandbox that is no data. Attributes, items, calls and iteration go over the wire.
-
-    ``type_name`` is what the sandbox says its type is. :meth:`fetch` gives it as data where that is possible.
-    """
-
-    def __init__(self, student: Student, node: Handle | Reference, type_name: str, label: str) -> None:
-        self._student, self._node, self._label = student, node, label
-        self.type_name = type_name
-
-    def __repr__(self) -> str:
-        return f"<{self.type_name} in the sandbox>"
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)  # Python's own protocols must not reach into the sandbox
-        return self._student.call_node(
-            _module("builtins.getattr"), [self, name], label=f"{self._label}.{name}", record=False
-        )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("_student", "_node", "_label", "type_name"):
-            object.__setattr__(self, name, value)
-        else:
-            self._student.call_node(
-                _module("builtins.setattr"),
-                [self, name, value],
-                label=f"{self._label}.{name} = …",
-                record=False,
-            )
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._student.call_node(self._node, list(args), kwargs, label=self._label)
-
-    def keep(self, *args: Any, **kwargs: Any) -> RemoteObject:
-        """Call it, and leave the result in the sandbox, whatever it is."""
-        kept: RemoteObject = self._student.call_node(
-            self._node, list(args), kwargs, label=self._label, keep=True
-        )
-        return kept
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._student.call_node(
-            _module("operator.getitem"), [self, key], label=f"{self._label}[{key!r}]", record=False
-        )
-
-    def __len__(self) -> int:
-        try:
-            size = self._student.call_node(
-                _module("builtins.len"), [self], label=f"len({self._label})", record=False
-            )
-        except StudentError as error:
-            raise TypeError(error.message) from None  # what list() expects of an iterator
-        return size if type(size) is int and size >= 0 else 0
-
-    def __iter__(self) -> Iterator[Any]:
-        items = self._student.ask("items", target=self._node)
-        return iter(items if type(items) is list else [])
-
-    def fetch(self) -> Any:
-        """The object as data; itself again when it is none."""
-        return self._student.call_node(_module("copy.copy"), [self], label=self._label, record=False)
 
 
 class _Probes:
@@ -189,7 +88,7 @@ class Student:
     def remote(self, path: str) -> RemoteObject:
         """Something of an installed package in the sandbox, by dotted path:
         ``student.remote("torch.nn.Linear")(5, 7)``."""
-        return RemoteObject(self, _module(path), path, path.rpartition(".")[2])
+        return RemoteObject(self, module(path), path, path.rpartition(".")[2])
 
     def probe(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Run a function of the suite's ``probes.py`` beside the student's code; gives data."""
@@ -318,7 +217,8 @@ class Student:
             raise StudentError("WireError", (), "an answer that is none", "")
         if type(reply.get("error")) is dict:
             raise _student_error(reply["error"])
-        return reply["grads"]
+        grads_found: list[torch.Tensor | None] = reply["grads"]
+        return grads_found
 
     def _resolve(self, item: Handle | Reference) -> Any:
         type_name = item.type_name if isinstance(item, Handle) else ""
@@ -327,14 +227,14 @@ class Student:
     def _hold(self, value: object) -> Handle | Reference:
         if isinstance(value, RemoteObject):
             return value._node
-        module = getattr(value, "__module__", None)
+        home = getattr(value, "__module__", None)
         name = getattr(value, "__qualname__", None)
-        if isinstance(module, str) and isinstance(name, str) and module.partition(".")[0] in _REFERABLE:
-            found: Any = sys.modules.get(module)
+        if isinstance(home, str) and isinstance(name, str) and home.partition(".")[0] in _REFERABLE:
+            found: Any = sys.modules.get(home)
             for part in name.split("."):
                 found = getattr(found, part, None)
             if found is value:
-                return _module(f"{module}.{name}")
+                return module(f"{home}.{name}")
         raise SuiteError(f"{reprlib.repr(value)} cannot be sent to the sandbox; put it into probes.py")
 
 
@@ -351,7 +251,7 @@ class _Remote(torch.autograd.Function):
         return tuple(tensor.clone() for tensor in tensors[leaves:])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
         found = ctx.student.vjp(ctx.number, grads)
         if len(found) != len(ctx.shapes):
@@ -360,10 +260,6 @@ class _Remote(torch.autograd.Function):
             if grad is not None and (type(grad) is not torch.Tensor or grad.shape != shape):
                 raise StudentError("WireError", (), "gradients that do not fit the inputs", "")
         return (None, None, None, None, *found, *([None] * ctx.rest))
-
-
-def _module(path: str) -> Reference:
-    return Reference("module", path)
 
 
 def _student_error(info: Any) -> StudentError:
@@ -425,21 +321,3 @@ def _replace(value: Any, by_id: dict[int, torch.Tensor]) -> Any:
     if type(value) is dict:
         return {key: _replace(item, by_id) for key, item in value.items()}
     return value
-
-
-def _rounded(item: Any) -> str:
-    if isinstance(item, list):
-        return f"[{', '.join(map(_rounded, item))}]"
-    return f"{item:.4g}" if isinstance(item, float) else str(item)
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, torch.Tensor):
-        kind = str(value.dtype).removeprefix("torch.")
-        small = value.numel() <= 4 and not value.is_meta
-        return f"tensor({_rounded(value.tolist())}) {kind}" if small else f"tensor{tuple(value.shape)} {kind}"
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"array{tuple(value.shape)} {value.dtype}"
-    if isinstance(value, RemoteObject):
-        return value._label
-    return reprlib.repr(value)

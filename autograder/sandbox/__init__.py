@@ -2,6 +2,7 @@
 
 From the bottom up: :mod:`~autograder.sandbox.linux` (system calls), :mod:`~autograder.sandbox.seccomp` and
 :mod:`~autograder.sandbox.landlock` (filters), :mod:`~autograder.sandbox.root` (the file tree of a sandbox),
-:mod:`~autograder.sandbox.support` (what this machine can do), :mod:`~autograder.sandbox.jail` (all layers in order)
-and, on the judge's side, :mod:`~autograder.sandbox.cgroup` (memory and process limits of a whole sandbox).
+:mod:`~autograder.sandbox.support` (what this machine can do), :mod:`~autograder.sandbox.jail` (all layers
+in order) and, on the judge's side, :mod:`~autograder.sandbox.cgroup` (limits of a whole sandbox, on
+:mod:`~autograder.sandbox.hierarchy`).
 """

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
@@ -151,7 +151,7 @@ class _Stream(io.TextIOBase):
 class _DisplayPublisher(DisplayPublisher):
     sink: ClassVar[_Sink]
 
-    def publish(self, data: Any, metadata: Any = None, **_: Any) -> None:
+    def publish(self, data: Any, metadata: Any = None, source: Any = None, **_: Any) -> None:
         self.sink.add({"output_type": "display_data", "data": _bundle(data), "metadata": {}})
 
     def clear_output(self, wait: bool = False) -> None:
@@ -196,7 +196,7 @@ class _Shell(InteractiveShell):
     def system(self, cmd: str) -> None:
         """``!cmd``: a subprocess whose output lands in the cell, with nothing on its standard input."""
         with subprocess.Popen(
-            self.var_expand(cmd, depth=1),
+            self.var_expand(cmd, depth=1),  # type: ignore[no-untyped-call]
             shell=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -244,7 +244,7 @@ class Frontend:
     def __init__(self) -> None:
         self.sink = _Sink()
         for cls in (_Shell, _DisplayPublisher, _DisplayHook):
-            cls.sink = self.sink  # type: ignore[attr-defined]
+            cls.sink = self.sink
         config = Config()
         config.HistoryManager.enabled = False
         config.HistoryManager.hist_file = ":memory:"
@@ -263,7 +263,15 @@ class Frontend:
     @property
     def names(self) -> dict[str, Any]:
         """The student's namespace."""
-        return self.shell.user_ns
+        names: dict[str, Any] = self.shell.user_ns
+        return names
+
+    def forget(self) -> None:
+        """Back to an empty namespace and cell number 1."""
+        shell = cast(Any, self.shell)
+        shell.reset(new_session=True)
+        shell.displayhook.flush()
+        shell.execution_count = 1
 
     def inline_figures(self) -> None:
         """``%matplotlib inline``, once, so that figures become PNG outputs at the end of a cell."""
@@ -297,7 +305,8 @@ class Frontend:
         try:
             with time_limit(wall_s) as fired:
                 try:
-                    result = self.shell.run_cell(source, store_history=True, silent=False)
+                    run = cast(Any, self.shell.run_cell)
+                    result = run(source, store_history=True, silent=False)
                     error = result.error_before_exec or result.error_in_exec
                 finally:
                     timed_out = fired()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -28,7 +29,7 @@ from autograder.errors import SandboxError, SandboxUnavailable
 from autograder.limits import Limits
 from autograder.sandbox import landlock, linux, root, seccomp
 from autograder.sandbox.root import RootSpec
-from autograder.sandbox.support import Support, support, support_for
+from autograder.sandbox.support import Support, cure, id_extents, mapped_uid, support, support_for
 
 __all__ = [
     "Layers",
@@ -45,8 +46,8 @@ __all__ = [
 ]
 
 ALL_LAYERS = (
-    "pid", "mount", "net", "ipc", "uts", "root", "tmpfs", "proc", "fds", "rlimits", "uid", "capabilities",
-    "no_new_privs", "landlock", "landlock-net", "landlock-scope", "seccomp",
+    "pid", "mount", "net", "ipc", "uts", "root", "tmpfs", "proc", "fds", "rlimits", "nproc", "uid",
+    "capabilities", "no_new_privs", "landlock", "landlock-net", "landlock-scope", "seccomp",
 )  # fmt: skip
 _STUDENT = 1000  # user and group of the student where a user namespace lets us choose
 _DEVICE_FILES = ("/dev/null", "/dev/full", "/dev/zero")
@@ -54,7 +55,7 @@ _DEVICE_FILES = ("/dev/null", "/dev/full", "/dev/zero")
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """Names of the layers that hold and of those that this machine cannot give (``pid``, ``net``, ``seccomp``…)."""
+    """Names (``pid``, ``net``, ``seccomp``…) of the layers that hold and that this machine cannot give."""
 
     active: tuple[str, ...]
     missing: tuple[str, ...]
@@ -89,15 +90,19 @@ def _this_zygote() -> _Zygote:
     return _zygote
 
 
-# -- the zygote ------------------------------------------------------------------------------------------------------
+# -- the zygote
 
 
-def become_init(chain: Support, *, keep_fds: Collection[int] | None = None, parent: int | None = None) -> None:
-    """Go on as pid 1 of a new process namespace, in a child; the calling process becomes the waiter and never returns.
+def become_init(
+    chain: Support, *, keep_fds: Collection[int] | None = None, parent: int | None = None
+) -> None:
+    """Go on as pid 1 of a new process namespace, in a child; the calling process becomes the waiter and never
+    returns.
 
-    Call it early, with one thread and little memory. ``keep_fds``: descriptors to keep beside 0, 1 and 2 (None: all).
-    ``parent``: expected process id of the judge, to notice that it died before this call. The kernel ends all when
-    the *thread* of the judge that started this process ends: start it from a thread that lives as long.
+    Call it early, with one thread and little memory. ``keep_fds``: descriptors to keep beside 0, 1 and 2
+    (None: all). ``parent``: expected process id of the judge, to notice that it died before this call. The
+    kernel ends all when the *thread* of the judge that started this process ends: start it from a thread that
+    lives as long.
 
     :raises SandboxUnavailable: ``chain`` is "none", or the kernel refuses it.
     """
@@ -114,7 +119,7 @@ def become_init(chain: Support, *, keep_fds: Collection[int] | None = None, pare
             linux.unshare(linux.CLONE_NEWPID)
         linux.set_parent_death_signal(signal.SIGKILL)
     except OSError as error:
-        raise SandboxUnavailable(f"the sandbox could not be started ({error}); `autograder demo` tells why") from error
+        raise SandboxUnavailable(f"the sandbox could not be started ({error}). {cure()}") from error
     if parent is not None and os.getppid() != parent:
         os._exit(0)
     reader, writer = os.pipe()
@@ -127,11 +132,11 @@ def become_init(chain: Support, *, keep_fds: Collection[int] | None = None, pare
         os._exit(0)
     os.close(reader)
     pidns_fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    _zygote = _Zygote(chain.chain, pidns_fd, proc_fd, _extents("uid_map"), _extents("gid_map"))
+    _zygote = _Zygote(chain.chain, pidns_fd, proc_fd, id_extents("uid_map"), id_extents("gid_map"))
 
 
 def _wait_for(pid: int, keep: int) -> None:
-    """The waiter: end as process ``pid`` ends. ``keep`` is the pipe's end that tells the zygote of our death."""
+    """The waiter: end as process ``pid`` ends. ``keep``: the pipe's end that tells it of our death."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         linux.close_fds((keep,))
@@ -147,32 +152,17 @@ def _wait_for(pid: int, keep: int) -> None:
         os._exit(1)
 
 
-def _extents(name: str) -> tuple[tuple[int, int], ...]:
-    """``(first id, count)`` of the ids that exist in this user namespace; ``name``: ``uid_map`` or ``gid_map``."""
-    with open(f"/proc/self/{name}", encoding="ascii") as lines:
-        return tuple((int(first), int(count)) for first, _, count in (line.split() for line in lines))
-
-
-def mapped_uid(wanted: int, extents: Collection[tuple[int, int]]) -> int:
-    """``wanted``, or where this user namespace has no such id (a rootless container), one of 8192 high ones of it."""
-    if any(first <= wanted < first + count for first, count in extents):
-        return wanted
-    first, count = max(extents, key=lambda extent: extent[1], default=(0, 0))
-    if count < 16384:
-        raise SandboxUnavailable(
-            f"this container has {count} user ids, too few for sandboxes of their own; run as an ordinary user or give it 65536"
-        )
-    return first + count - 2048 - wanted % 8192  # not the last ones: 65534 is nobody
-
-
 def build_root(spec: RootSpec) -> None:
     """Take the host's file tree away from this zygote and its children (see :mod:`autograder.sandbox.root`).
 
-    Prepares the system call filter too. Afterwards only modules below Python's own folders can still be imported.
+    Prepares the system call filter too. Afterwards only modules below Python's own folders can still be
+    imported.
 
     :raises SandboxError: a step failed, or the sandbox's user could not read this Python.
     """
     zygote = _this_zygote()
+    import resource  # noqa: F401 - here once, so that no child has to search for it
+
     if zygote.own_ids:
         root.check_readable()
     with contextlib.suppress(SandboxUnavailable):  # named as a missing layer in every child
@@ -183,34 +173,49 @@ def build_root(spec: RootSpec) -> None:
 
 
 def fork_in_new_pidns() -> int:
-    """Fork a child that is pid 1 of a new process namespace. Gives its pid here and 0 in the child, like ``os.fork``."""
+    """Fork a child that is pid 1 of a new process namespace. Gives its pid here, 0 in the child, as
+    ``os.fork``.
+
+    :raises SandboxError: the kernel refused; no child was left behind.
+    """
     zygote = _this_zygote()
-    linux.unshare(linux.CLONE_NEWPID)
     pid = -1
     try:
-        pid = os.fork()
-    finally:
-        if pid:  # without this the next unshare is refused
-            linux.setns(zygote.pidns_fd, linux.CLONE_NEWPID)
+        linux.unshare(linux.CLONE_NEWPID)
+        try:
+            pid = os.fork()
+        finally:
+            if pid:  # without this the next unshare is refused
+                linux.setns(zygote.pidns_fd, linux.CLONE_NEWPID)
+    except OSError as error:
+        if pid > 0:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        raise SandboxError(f"no process for a sandbox could be started: {error}") from error
     return pid
 
 
-# -- the sandbox -----------------------------------------------------------------------------------------------------
+# -- the sandbox
 
 
 def enter_child(chain: Support, limits: Limits, *, uid: int, keep_fds: Collection[int]) -> Layers:
     """Put all layers on this child of the zygote, for good; call it before any student code.
 
-    ``uid``: a user id that no other sandbox has at this time (privileged chain; also the group id). ``keep_fds``: all
-    other descriptors are closed, and 0, 1, 2 lead to ``/dev/null`` unless kept. Ends in ``/home/student``.
+    ``uid``: a user id that no other sandbox has at this time (privileged chain; also the group id).
+    ``keep_fds``: all other descriptors are closed, and 0, 1, 2 lead to ``/dev/null`` unless kept. Ends in
+    ``/home/student``.
 
     :raises SandboxError: a layer that this machine has could not be put on. The child must then end.
     """
     zygote = _this_zygote()
     if chain.chain != zygote.chain:
-        raise SandboxError(f"this zygote is {zygote.chain}, not {chain.chain}; start one with the other chain")
+        raise SandboxError(
+            f"this zygote is {zygote.chain}, not {chain.chain}; start one with the other chain"
+        )
     own_ids = zygote.own_ids
-    user, group = (mapped_uid(uid, zygote.uids), mapped_uid(uid, zygote.gids)) if own_ids else (_STUDENT, _STUDENT)
+    user, group = (
+        (mapped_uid(uid, zygote.uids), mapped_uid(uid, zygote.gids)) if own_ids else (_STUDENT, _STUDENT)
+    )
     try:
         memory_mb = limits.memory_mb + _address_space_mb(zygote.proc_fd)
         _volunteer_for_the_oom_killer(zygote.proc_fd)
@@ -222,7 +227,8 @@ def enter_child(chain: Support, limits: Limits, *, uid: int, keep_fds: Collectio
             linux.new_user_namespace(_STUDENT, zygote.proc_fd)
             missing.append("uid")
         _detach(keep_fds)
-        _set_rlimits(limits, memory_mb)
+        if not _set_rlimits(limits, memory_mb, count_processes=own_ids or _counts_in_user_namespaces()):
+            missing.append("nproc")
         linux.drop_bounding_set()
         if own_ids:
             os.setgroups([])
@@ -246,7 +252,10 @@ def _address_space_mb(proc_fd: int) -> int:
 
 def _volunteer_for_the_oom_killer(proc_fd: int) -> None:
     """When the whole machine runs out of memory, a sandbox goes first."""
-    with contextlib.suppress(OSError), open(os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc_fd), "w") as file:
+    with (
+        contextlib.suppress(OSError),
+        open(os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc_fd), "w") as file,
+    ):
         file.write("1000")
 
 
@@ -255,7 +264,11 @@ def _mount_private_folders(zygote: _Zygote, limits: Limits, uid: int, gid: int) 
     safe = linux.MS_NOSUID | linux.MS_NODEV
     size = f"mode=0755,size={int(limits.tmp_mb * 1024)}k,nr_inodes={int(limits.tmp_inodes) + 8}"
     linux.mount("tmpfs", root.STAGE, "tmpfs", safe, size)
-    for name, target, mode in (("tmp", root.TMP, 0o1777), ("home", root.HOME, 0o700), ("shm", root.SHM, 0o1777)):
+    for name, target, mode in (
+        ("tmp", root.TMP, 0o1777),
+        ("home", root.HOME, 0o700),
+        ("shm", root.SHM, 0o1777),
+    ):
         folder = f"{root.STAGE}/{name}"
         os.mkdir(folder)
         os.chmod(folder, mode)
@@ -271,7 +284,7 @@ def _mount_private_folders(zygote: _Zygote, limits: Limits, uid: int, gid: int) 
 
 
 def _keep_shown(shown: root.Plan, covered: str, folder: str) -> None:
-    """Show again in ``folder`` what lies below ``covered``: an environment in /tmp, or a user named student."""
+    """Show in ``folder`` what lies below ``covered``: an environment in /tmp, or of a user named student."""
     binds, links = shown.below(covered)
     for path in binds:
         copy = folder + path.removeprefix(covered)
@@ -309,13 +322,20 @@ def _detach(keep_fds: Collection[int]) -> None:
     os.umask(0o022)
 
 
-def _set_rlimits(limits: Limits, memory_mb: int, *, count_processes: bool = True) -> None:
+def _counts_in_user_namespaces() -> bool:
+    """Before Linux 5.14 a user's processes count together in all namespaces: with the whole desktop."""
+    major, minor = re.findall(r"\d+", os.uname().release)[:2]
+    return (int(major), int(minor)) >= (5, 14)
+
+
+def _set_rlimits(limits: Limits, memory_mb: int, *, count_processes: bool) -> bool:
+    """Set all limits; gives back ``count_processes``, whether the number of processes is one of them."""
     import resource as r
 
     mib, cpu_s, stack = 1 << 20, max(1, int(limits.cpu_s)), 8 << 20
     wanted = {
         "RLIMIT_AS": (memory_mb * mib, memory_mb * mib),
-        "RLIMIT_CORE": (0, 0),
+        "RLIMIT_CORE": (1, 1),  # 0 would still start the host's core dump program, if it has one
         "RLIMIT_CPU": (cpu_s, cpu_s + 2),
         "RLIMIT_FSIZE": (int(limits.file_mb * mib),) * 2,
         "RLIMIT_MEMLOCK": (64 << 10, 64 << 10),
@@ -335,6 +355,7 @@ def _set_rlimits(limits: Limits, memory_mb: int, *, count_processes: bool = True
         if highest != r.RLIM_INFINITY:
             soft, hard = min(soft, highest), min(hard, highest)
         r.setrlimit(kind, (soft, hard))
+    return count_processes
 
 
 def _restrict_calls(zygote: _Zygote) -> list[str]:
@@ -349,7 +370,7 @@ def _restrict_calls(zygote: _Zygote) -> list[str]:
 
 
 def enter_unsafe(limits: Limits, *, keep_fds: Collection[int]) -> Layers:
-    """For ``--unsafe-no-sandbox``: resource limits and closed descriptors only, nothing that keeps anybody out."""
+    """For ``--unsafe-no-sandbox``: resource limits and closed descriptors only; keeps nobody out."""
     memory_mb = limits.memory_mb
     if sys.platform == "linux":
         proc_fd = os.open("/proc", os.O_PATH)

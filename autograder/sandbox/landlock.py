@@ -45,7 +45,9 @@ def version() -> int:
         return 0
 
 
-def restrict(writable: Iterable[str], files: Iterable[str], abi: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def restrict(
+    writable: Iterable[str], files: Iterable[str], abi: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Leave this process: reading and executing everywhere, writing below ``writable`` and to ``files``.
 
     No TCP (``abi`` ≥ 4), no signals to and no abstract sockets of processes outside (``abi`` ≥ 6). Needs
@@ -55,7 +57,12 @@ def restrict(writable: Iterable[str], files: Iterable[str], abi: int) -> tuple[t
     held = 0 if abi < 1 else 1 if abi < 4 else 2 if abi < 6 else 3
     if not held:
         return (), names
-    handled = _ALL_V1 | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0) | (_IOCTL_DEV if abi >= 5 else 0)
+    handled = (
+        _ALL_V1
+        | (_REFER if abi >= 2 else 0)
+        | (_TRUNCATE if abi >= 3 else 0)
+        | (_IOCTL_DEV if abi >= 5 else 0)
+    )
     attributes = _RulesetAttr(
         handled,
         _NET_BIND_AND_CONNECT if held >= 2 else 0,

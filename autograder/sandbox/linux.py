@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -141,7 +142,8 @@ def unshare(flags: int) -> None:
 def new_user_namespace(inside: int, proc_fd: int, more: int = 0) -> None:
     """A user namespace in which this process's user and group are number ``inside``, with all capabilities.
 
-    ``proc_fd`` is a folder descriptor of a ``/proc``; ``more`` are further ``CLONE_NEW*`` made in the same call.
+    ``proc_fd`` is a folder descriptor of a ``/proc``; ``more`` are further ``CLONE_NEW*`` made in the same
+    call.
     """
     uid, gid = os.geteuid(), os.getegid()
     unshare(CLONE_NEWUSER | more)
@@ -180,10 +182,13 @@ def pivot_root(new_root: str, put_old: str) -> None:
     _call("pivot_root", _path(new_root), _path(put_old))
 
 
-def restrict_mount(path: str, *, recursive: bool = False, flags: int = MS_RDONLY | MS_NOSUID | MS_NODEV) -> None:
+def restrict_mount(
+    path: str, *, recursive: bool = False, flags: int = MS_RDONLY | MS_NOSUID | MS_NODEV
+) -> None:
     """Add ``flags`` (``MS_RDONLY|NOSUID|NODEV|NOEXEC``) to the mount at ``path`` and keep those it has.
 
-    ``recursive`` includes every mount below. Uses ``mount_setattr`` (Linux 5.12), else one remount for each mount.
+    ``recursive`` includes every mount below. Uses ``mount_setattr`` (Linux 5.12), else one remount for each
+    mount.
     """
     attributes = _MountAttr(attr_set=flags & 15)  # the four MOUNT_ATTR_ bits equal the MS_ bits
     try:
@@ -210,8 +215,10 @@ def _present_flags(path: str) -> int:
 
 
 def _mounts_below(path: str) -> list[str]:
-    with open("/proc/self/mountinfo", "rb") as lines:
-        points = [line.split()[4].decode("unicode_escape").encode("latin-1") for line in lines]
+    with open("/proc/self/mountinfo", "rb") as lines:  # white space in names is written as \040
+        points = [
+            re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split()[4]) for line in lines
+        ]
     found = {os.fsdecode(point) for point in points}
     return [path, *sorted(point for point in found if point.startswith(path.rstrip("/") + "/"))]
 

@@ -237,7 +237,12 @@ def _image(value: Any) -> bytes | None:
 
 
 def _images(args: list[Any], kwargs: dict[str, Any]) -> dict[int | str, bytes | None]:
-    return {key: _image(value) for key, value in [*enumerate(args), *kwargs.items()]}
+    return {key: _image(value) for key, value in _numbered(args, kwargs)}
+
+
+def _numbered(args: list[Any], kwargs: dict[str, Any]) -> list[tuple[int | str, Any]]:
+    """Positional arguments by position, the others by name."""
+    return [*enumerate(args), *kwargs.items()]
 
 
 def _changed(
@@ -245,7 +250,7 @@ def _changed(
 ) -> list[list[Any]]:
     """``[position or name, value now]`` of each argument whose content is no longer what was sent."""
     changed = []
-    for key, value in [*enumerate(args), *kwargs.items()]:
+    for key, value in _numbered(args, kwargs):
         image = before.get(key)
         if image is not None and _image(value) != image:
             changed.append([key, value])

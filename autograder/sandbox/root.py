@@ -19,7 +19,20 @@ from dataclasses import dataclass
 from autograder.errors import SandboxError
 from autograder.sandbox import linux
 
-__all__ = ["HOME", "SHM", "STAGE", "TMP", "Plan", "RootSpec", "build", "check_readable", "passwd", "place", "plan", "trace"]
+__all__ = [
+    "HOME",
+    "SHM",
+    "STAGE",
+    "TMP",
+    "Plan",
+    "RootSpec",
+    "build",
+    "check_readable",
+    "passwd",
+    "place",
+    "plan",
+    "trace",
+]
 
 HOME, TMP, SHM = "/home/student", "/tmp", "/dev/shm"
 STAGE = "/.private"
@@ -29,8 +42,8 @@ _HOST = "/.host"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 # Of a Python installation or environment: never the whole folder, which may be a home or a repository.
 _PYTHON = (
-    "bin", "etc", "fonts", "include", "lib", "lib32", "lib64", "libexec", "nvvm", "pyvenv.cfg", "sbin", "share",
-    "ssl", "targets",
+    "bin", "etc", "fonts", "include", "lib", "lib32", "lib64", "libexec", "nvvm", "pyvenv.cfg", "sbin",
+    "share", "ssl", "targets",
 )  # fmt: skip
 _ETC = ("alternatives", "fonts", "ld.so.cache", "localtime", "mime.types", "python3*")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -83,7 +96,7 @@ def passwd(uid: int, gid: int) -> str:
 
 
 def trace(path: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The real path of ``path`` and the symbolic links on the way, each with the folders before it resolved."""
+    """The real path of ``path``, and the symbolic links on the way with the folders before them resolved."""
     links: dict[str, str] = {}
     followed = 0
     real, rest = "/", [part for part in os.path.abspath(path).split("/") if part]
@@ -138,7 +151,9 @@ def plan(spec: RootSpec) -> Plan:
             actions[real] = "bind"
         elif path in spec.binds:
             problem = "is the root folder" if real == "/" else "does not exist"
-            raise SandboxError(f"{path} is to be shown in the sandbox but {problem}; name an existing folder or file")
+            raise SandboxError(
+                f"{path} is to be shown in the sandbox but {problem}; name an existing folder or file"
+            )
     for path in spec.hide:
         real = os.path.realpath(path)
         if os.path.exists(real):
@@ -152,7 +167,9 @@ def plan(spec: RootSpec) -> Plan:
     devices = [f"/dev/{name}" for name in _DEVICES]
     if spec.devices:
         devices += sorted(glob.glob("/dev/nvidia*"))
-    return Plan(tuple(steps), tuple(sorted(links.items())), tuple(path for path in devices if os.path.exists(path)))
+    return Plan(
+        tuple(steps), tuple(sorted(links.items())), tuple(path for path in devices if os.path.exists(path))
+    )
 
 
 def check_readable() -> None:
@@ -228,7 +245,9 @@ def _show(todo: Plan) -> list[str]:
                 place(path, _HOST + path)
             _bind(_HOST + path, path)
         elif os.path.isdir(path):
-            linux.mount("tmpfs", path, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0755,size=64k,nr_inodes=256")
+            linux.mount(
+                "tmpfs", path, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0755,size=64k,nr_inodes=256"
+            )
             masks.append(path)
         else:
             _bind(_HOST + "/dev/null", path, linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NOEXEC)

@@ -2,8 +2,8 @@
 
 Compiled once by libseccomp (through pyseccomp), kept as BPF bytes, installed in each sandbox by one
 ``prctl``. The list holds what a program that computes has no use for and what has broken kernels or
-namespaces before. Refused calls fail with ``EPERM``; calls newer than this list and ``clone3`` with ``ENOSYS``, so that
-the C library falls back. Calls of another architecture (32 bit, x32) kill the process.
+namespaces before. Refused calls fail with ``EPERM``; calls newer than this list and ``clone3`` with
+``ENOSYS``, so that the C library falls back. Calls of another architecture (32 bit, x32) kill the process.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from autograder.sandbox import linux
 __all__ = ["DENIED", "available", "compile_filter", "install"]
 
 _MOUNTS = (
-    "chroot fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree open_tree_attr pivot_root "
-    "umount umount2 statmount listmount"
+    "chroot fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_tree open_tree_attr "
+    "pivot_root umount umount2 statmount listmount"
 )
 _NAMESPACES = "setns unshare sethostname setdomainname"
 _OTHER_PROCESSES = (
@@ -32,10 +32,10 @@ _OTHER_PROCESSES = (
 )
 _KERNEL = (
     "acct add_key adjtimex bpf clock_adjtime clock_settime create_module delete_module fanotify_init "
-    "fanotify_mark finit_module get_kernel_syms init_module io_uring_enter io_uring_register io_uring_setup ioperm "
-    "iopl kexec_file_load kexec_load keyctl lookup_dcookie modify_ldt name_to_handle_at nfsservctl "
-    "open_by_handle_at perf_event_open query_module quotactl quotactl_fd reboot request_key settimeofday stime "
-    "swapoff swapon syslog _sysctl sysfs uselib userfaultfd ustat vhangup vm86 vm86old"
+    "fanotify_mark finit_module get_kernel_syms init_module io_uring_enter io_uring_register io_uring_setup "
+    "ioperm iopl kexec_file_load kexec_load keyctl lookup_dcookie modify_ldt name_to_handle_at nfsservctl "
+    "open_by_handle_at perf_event_open query_module quotactl quotactl_fd reboot request_key settimeofday "
+    "stime swapoff swapon syslog _sysctl sysfs uselib userfaultfd ustat vhangup vm86 vm86old"
 )
 # Memory that neither RLIMIT_AS nor the size of a sandbox's tmpfs bounds.
 _UNBOUNDED_MEMORY = "memfd_secret msgget semget shmget"
@@ -86,7 +86,8 @@ def compile_filter(*, memfd: bool = False) -> bytes:
     """The filter as BPF instructions for :func:`install`.
 
     ``memfd`` allows ``memfd_create``, whose memory is bounded by a cgroup only (GPU drivers want it). Raises
-    :class:`SandboxUnavailable` where libseccomp is missing. Imports pyseccomp: call it before the jail is built.
+    :class:`SandboxUnavailable` where libseccomp is missing. Imports pyseccomp: call it before the jail is
+    built.
     """
     lib = _pyseccomp()
     arg, refuse = lib.Arg, lib.ERRNO(errno.EPERM)

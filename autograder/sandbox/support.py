@@ -13,14 +13,16 @@ import signal
 import sys
 import tempfile
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from autograder.errors import SandboxUnavailable
 from autograder.sandbox import landlock, linux, seccomp
 
-__all__ = ["Chain", "Support", "support", "support_for"]
+__all__ = ["Chain", "Support", "cure", "id_extents", "mapped_uid", "support", "support_for"]
 
 Chain = Literal["privileged", "unprivileged", "none"]
 _PROBE_WALL_S = 10.0
@@ -29,10 +31,11 @@ _OTHERWISE = "Or run with --unsafe-no-sandbox if you trust the code: every repor
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """``chain``: how the namespaces are made: by root (``"privileged"``), in user namespaces (``"unprivileged"``), not at all.
+    """``chain``: how the namespaces are made: by root (``"privileged"``), in user namespaces
+    (``"unprivileged"``), not at all.
 
-    ``reasons``: what failed on the way; ``cure``: what to do about it, empty where nothing is to do; ``missing``: layers
-    that sandboxes on this machine will lack.
+    ``reasons``: what failed on the way; ``cure``: what to do about it, empty where nothing is to do;
+    ``missing``: layers that sandboxes on this machine will lack.
     """
 
     chain: Chain
@@ -58,7 +61,11 @@ def support_for(chain: str) -> Support:
 def support() -> Support:
     """Try what works on this machine, once per process (about 10 ms)."""
     if sys.platform != "linux":
-        return Support("none", (f"{sys.platform} has no Linux namespaces",), f"Use Linux, WSL 2 or a container. {_OTHERWISE}")
+        return Support(
+            "none",
+            (f"{sys.platform} has no Linux namespaces",),
+            f"Use Linux, WSL 2 or a container. {_OTHERWISE}",
+        )
     reasons: list[str] = []
     chains: list[Chain] = ["privileged", "unprivileged"] if os.geteuid() == 0 else ["unprivileged"]
     for chain in chains:
@@ -66,7 +73,7 @@ def support() -> Support:
         if problem is None:
             return _found(chain, reasons, missing)
         reasons.append(problem)
-    return Support("none", tuple(reasons), f"{_cure()} {_OTHERWISE}")
+    return Support("none", tuple(reasons), f"{cure()} {_OTHERWISE}")
 
 
 def _found(chain: Chain, reasons: list[str], missing: list[str]) -> Support:
@@ -76,10 +83,31 @@ def _found(chain: Chain, reasons: list[str], missing: list[str]) -> Support:
         missing.append("seccomp")
         cures.append(no_filter)
     abi = landlock.version()
-    lacking = [name for name, needed in (("landlock", 1), ("landlock-net", 4), ("landlock-scope", 6)) if abi < needed]
+    lacking = [
+        name for name, needed in (("landlock", 1), ("landlock-net", 4), ("landlock-scope", 6)) if abi < needed
+    ]
     if chain == "unprivileged":
         missing.append("uid")
     return Support(chain, tuple(reasons), "; ".join(cures), tuple(missing + lacking))
+
+
+def id_extents(name: str) -> tuple[tuple[int, int], ...]:
+    """``(first, count)`` of the ids of this user namespace; ``name``: ``uid_map`` or ``gid_map``."""
+    with open(f"/proc/self/{name}", encoding="ascii") as lines:
+        return tuple((int(first), int(count)) for first, _, count in (line.split() for line in lines))
+
+
+def mapped_uid(wanted: int, extents: Collection[tuple[int, int]]) -> int:
+    """``wanted``, or one of 8192 high ids where this user namespace lacks it (a rootless container)."""
+    if any(first <= wanted < first + count for first, count in extents):
+        return wanted
+    first, count = max(extents, key=lambda extent: extent[1], default=(0, 0))
+    if count < 16384:
+        raise SandboxUnavailable(
+            f"this container has {count} user ids, too few to give sandboxes their own; "
+            "run as an ordinary user or give it 65536"
+        )
+    return first + count - 2048 - wanted % 8192  # not the last ones: 65534 is nobody
 
 
 def _try_in_child(chain: Chain) -> tuple[list[str], str | None]:
@@ -118,6 +146,10 @@ def _try(chain: Chain) -> tuple[list[str], str | None]:
     try:
         if chain == "unprivileged":
             linux.new_user_namespace(0, proc_fd)
+        else:
+            step = "a user id for each sandbox"
+            for name in ("uid_map", "gid_map"):
+                mapped_uid(1 << 32, id_extents(name))  # an id that is never mapped
         step = "a process namespace"
         linux.unshare(linux.CLONE_NEWPID)
         reader, writer = os.pipe()
@@ -131,10 +163,12 @@ def _try(chain: Chain) -> tuple[list[str], str | None]:
         with open(reader, "rb") as answer:
             data = answer.read()
         os.waitpid(pid, 0)
-        if chain == "privileged":  # unprivileged: /proc/self/ns/pid belongs to the parent's user namespace here
+        if (
+            chain == "privileged"
+        ):  # unprivileged: /proc/self/ns/pid belongs to the parent's user namespace here
             step = "returning to the first process namespace"
             linux.setns(pidns_fd, linux.CLONE_NEWPID)
-    except OSError as error:
+    except (OSError, SandboxUnavailable) as error:
         return [], f"{chain}: {step} is refused ({error})"
     missing, problem = json.loads(data) if data else ([], f"{chain}: the attempt ended without an answer")
     return missing, problem
@@ -170,7 +204,7 @@ def _try_inside(chain: Chain, proc_fd: int) -> tuple[list[str], str | None]:
     return missing, None
 
 
-def _cure() -> str:
+def cure() -> str:
     """What most likely has to change on this machine, with the command where there is one."""
     cures = []
     for path, forbids, command in (
@@ -202,4 +236,6 @@ def _read(path: str) -> str:
 def _in_container() -> bool:
     if any(os.path.exists(mark) for mark in ("/.dockerenv", "/run/.containerenv")):
         return True
-    return any(word in _read("/proc/1/cgroup") for word in ("docker", "kubepods", "containerd", "libpod", "lxc"))
+    return any(
+        word in _read("/proc/1/cgroup") for word in ("docker", "kubepods", "containerd", "libpod", "lxc")
+    )

@@ -133,7 +133,7 @@ def _warm_up(device: str) -> Any:
         # With a GPU a backward starts autograd's device threads, after which no fork may use autograd.
         for optimizer in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
             step = optimizer(model.parameters(), lr=0.01)
-            torch.nn.functional.cross_entropy(model(torch.ones(3, 4)), torch.tensor([0, 1, 0])).backward()
+            torch.nn.functional.cross_entropy(model(torch.ones(3, 4)), torch.tensor([0, 1, 0])).backward()  # type: ignore[no-untyped-call]
             step.step()
         convolution = torch.nn.Conv2d(1, 2, 3)
         convolution(torch.ones(1, 1, 8, 8)).sum().backward()
@@ -156,9 +156,7 @@ def _warm_up(device: str) -> Any:
         "import math\n1 + 1\ntry:\n    1 / 0\nexcept Exception:\n    pass", wall_s=60, output_bytes=1 << 16
     )
     frontend.run_cell("1 / 0", wall_s=60, output_bytes=1 << 16)
-    frontend.shell.reset(new_session=True)
-    frontend.shell.execution_count = 1
-    frontend.shell.displayhook.flush()
+    frontend.forget()
     return frontend
 
 

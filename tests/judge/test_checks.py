@@ -257,9 +257,10 @@ def test_an_expected_float64_is_an_oracle_for_every_float():
 def test_a_bool_is_no_number():
     assert rejected(assert_close, True, 1).summary == "the result is a bool (True); expected int"
     assert rejected(assert_equal, 1, True).summary == "the result is an int (1); expected bool"
-    assert "dtype bool, expected int64" in rejected(
-        assert_equal, torch.tensor([True]), torch.tensor([1])
-    ).summary
+    assert (
+        "dtype bool, expected int64"
+        in rejected(assert_equal, torch.tensor([True]), torch.tensor([1])).summary
+    )
 
 
 @pytest.mark.parametrize(
@@ -368,7 +369,10 @@ def test_wrong_values_tell_their_pattern(change, story):
 def test_integers_are_exact_and_name_the_first_wrong_entry():
     summary = rejected(assert_close, torch.tensor([1, 2, 4]), torch.tensor([1, 2, 3])).summary
     assert summary == "the result has wrong values: 1 of 3 entries differ, the first at index (2,)"
-    assert rejected(assert_equal, 10**30, 10**30 + 1).summary == "the result is an int of 100 bits, which is wrong"
+    assert (
+        rejected(assert_equal, 10**30, 10**30 + 1).summary
+        == "the result is an int of 100 bits, which is wrong"
+    )
     assert_equal(2**64, 2**64)
 
 
@@ -430,9 +434,10 @@ def test_unusual_tensors_have_sentences_of_their_own():
     assert "sparse tensor (sparse_coo)" in rejected(assert_close, ones.to_sparse(), ones).summary
     assert_close(ones.to_sparse(), ones.to_sparse())
     assert_close(torch.ones(3, device="meta"), torch.ones(3, device="meta"))
-    assert "shape (3,)" in rejected(
-        assert_close, torch.ones(3, device="meta"), torch.ones(4, device="meta")
-    ).summary
+    assert (
+        "shape (3,)"
+        in rejected(assert_close, torch.ones(3, device="meta"), torch.ones(4, device="meta")).summary
+    )
     assert_close(torch.ones(3, requires_grad=True), ones)
     assert_close(torch.tensor([1 + 2j]).conj(), torch.tensor([1 - 2j]))
 
@@ -454,8 +459,12 @@ def test_nested_values_are_named_by_their_path():
     assert_close({"ones": torch.ones(2), "pair": [1, (2.0, 3.0)], "more": 7}, expected)
     found = rejected(assert_close, {"ones": torch.ones(2), "pair": (1, [2.0, 4.0])}, expected, name="result")
     assert found.summary == "result['pair'][1][1] is 4.0, which is wrong: off by about 1"
-    assert rejected(assert_equal, {"a": 1, "b": 2}, {"a": 1}).summary == "the result has the unexpected key 'b'"
-    assert rejected(assert_close, {"a": 1}, {"a": 1, "b": 2, "c": 3}).summary == "the result lacks keys 'b', 'c'"
+    assert (
+        rejected(assert_equal, {"a": 1, "b": 2}, {"a": 1}).summary == "the result has the unexpected key 'b'"
+    )
+    assert (
+        rejected(assert_close, {"a": 1}, {"a": 1, "b": 2, "c": 3}).summary == "the result lacks keys 'b', 'c'"
+    )
     assert rejected(assert_close, (1, 2), (1, 2, 3)).summary == "the result has 2 entries, expected 3"
     assert_equal(torch.Size([2, 3]), (2, 3))
 
@@ -568,7 +577,9 @@ def test_raises_rejects():
     found = rejected(body, StudentError("TypeError", "no"), "ValueError")
     assert found.summary == "the call raised TypeError; expected ValueError"
     assert found.got == "TypeError: no"
-    assert "does not say" in rejected(body, StudentError("ValueError", "x"), "ValueError", match="shape").summary
+    assert (
+        "does not say" in rejected(body, StudentError("ValueError", "x"), "ValueError", match="shape").summary
+    )
 
 
 def test_raises_lets_other_faults_pass():
@@ -586,10 +597,14 @@ def test_raises_lets_other_faults_pass():
 def test_assert_between():
     assert_between(torch.rand(10, generator=torch.Generator().manual_seed(0)), 0, 1, open_high=True)
     assert_between(3, 3, 3)
-    assert rejected(assert_between, 1.0, 0, 1, open_high=True).summary == "the result is 1.0, which is outside [0, 1)"
-    assert "has 1 of 2 entries outside [0, 1], 2.0 for one" in rejected(
-        assert_between, torch.tensor([0.0, 2.0]), 0, 1
-    ).summary
+    assert (
+        rejected(assert_between, 1.0, 0, 1, open_high=True).summary
+        == "the result is 1.0, which is outside [0, 1)"
+    )
+    assert (
+        "has 1 of 2 entries outside [0, 1], 2.0 for one"
+        in rejected(assert_between, torch.tensor([0.0, 2.0]), 0, 1).summary
+    )
     assert "nan" in rejected(assert_between, NAN, 0, 1).summary
 
 
@@ -609,7 +624,7 @@ def test_assert_mean_and_std():
     assert_mean(samples, 5.0)
     assert_mean(samples, 5.0, standard_error=2 / math.sqrt(20000))
     assert_std(samples, 2.0)
-    assert "has the mean 5" in rejected(assert_mean, samples, 4.0).summary
+    assert "expected 4 ±" in rejected(assert_mean, samples, 4.0).summary
     assert "expected 1.414 ±" in rejected(assert_std, samples, math.sqrt(2)).summary
     assert "too few" in rejected(assert_mean, torch.ones(1), 1.0).summary
 
@@ -640,16 +655,12 @@ def test_assert_differentiable_passes_right_gradients():
         (lambda x: 3.0, "f returned a Python float (3.0); expected a torch.Tensor"),
         (lambda x: x / 0, "has inf in"),
         (lambda x: RemoteObject("Liar"), "class Liar"),
-        (lambda x: x * torch.rand(()), "f gives another gradient when"),
+        (lambda x: x * torch.rand(()), "f gives other numbers when it is called again with the same inputs"),
     ],
 )
 def test_assert_differentiable_rejects(fn, message):
     x = torch.tensor([0.5, -1.0, 2.0])
-    if "another" in message:
-        summary = rejected(assert_differentiable, fn, [x], names="x", name="f").summary
-        assert "the gradient of f" in summary or message in summary
-    else:
-        assert message in rejected(assert_differentiable, fn, [x], names="x", name="f").summary
+    assert message in rejected(assert_differentiable, fn, [x], names="x", name="f").summary
 
 
 def test_assert_differentiable_lets_the_students_error_pass():
@@ -664,7 +675,20 @@ def test_assert_differentiable_lets_the_students_error_pass():
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
 DTYPES += [torch.complex64, torch.uint16, torch.uint64, torch.float8_e4m3fn]
-NUMPY = ["float64", "float32", "float16", "int64", "uint64", "bool", "complex64", "object", "U3", "S2", "M8[s]", "longdouble"]
+NUMPY = [
+    "float64",
+    "float32",
+    "float16",
+    "int64",
+    "uint64",
+    "bool",
+    "complex64",
+    "object",
+    "U3",
+    "S2",
+    "M8[s]",
+    "longdouble",
+]
 SHAPES = [(), (0,), (1,), (3,), (2, 3), (3, 2), (3, 1), (0, 3)]
 
 
@@ -717,7 +741,9 @@ LEAVES = st.one_of(
     st.complex_numbers(),
     st.text(max_size=8),
     st.binary(max_size=8),
-    st.sampled_from([torch.float32, torch.device("cpu"), torch.Size([2]), np.float64(2), np.int64(3), np.bool_(True)]),
+    st.sampled_from(
+        [torch.float32, torch.device("cpu"), torch.Size([2]), np.float64(2), np.int64(3), np.bool_(True)]
+    ),
     st.sampled_from([np.longdouble(1.5), np.datetime64("2020-01-01"), np.str_("x"), float, print]),
     st.builds(RemoteObject, st.text(max_size=3)),
     st.builds(Evil),
@@ -734,11 +760,13 @@ GARBAGE = st.recursive(
     max_leaves=6,
 )
 EXPECTED = [
-    None, True, 3, 2.5, 1j, 10**400, "x", b"x", torch.float32, torch.device("cpu"), torch.Size([2]),
-    torch.ones(3), torch.ones(2, 3, dtype=F64), torch.tensor(1), torch.tensor(1.0), torch.zeros(0), torch.ones(3).bool(),
-    torch.ones(3, device="meta"), torch.ones(2, 3).to_sparse(), np.ones(3), np.float64(1), np.array(2), np.zeros((3, 1), "int64"),
-    [1, 2.0], (torch.ones(3), None), {"a": torch.ones(3), 0: [1]}, [], {}, torch.ones(3, dtype=torch.complex64),
-]  # fmt: skip
+    *(None, True, 3, 2.5, 1j, 10**400, "x", b"x", [1, 2.0], [], {}),
+    *(torch.float32, torch.device("cpu"), torch.Size([2]), {"a": torch.ones(3), 0: [1]}),
+    *(torch.ones(3), torch.ones(2, 3, dtype=F64), torch.tensor(1), torch.tensor(1.0), torch.zeros(0)),
+    *(torch.ones(3).bool(), torch.ones(3, dtype=torch.complex64), (torch.ones(3), None)),
+    *(torch.ones(3, device="meta"), torch.ones(2, 3).to_sparse()),
+    *(np.ones(3), np.float64(1), np.array(2), np.zeros((3, 1), "int64")),
+]
 CHECKS = [
     lambda got: assert_type(got, torch.Tensor),
     lambda got: assert_type(got, (float, "Linear")),

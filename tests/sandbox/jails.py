@@ -27,6 +27,7 @@ from autograder.limits import Limits
 from autograder.sandbox import jail
 
 order = json.loads(sys.stdin.readline())
+exec(order.get("prelude", ""))
 chain = jail.support_for(order["chain"])
 jail.become_init(chain, parent=order.get("parent"))
 clock = time.perf_counter
@@ -40,7 +41,8 @@ for number, code in enumerate(order["codes"]):
         status = 1
         try:
             forked = clock()
-            layers = jail.enter_child(chain, Limits(**order["limits"]), uid=1_000_000_000 + number, keep_fds=(0, 1, 2))
+            limits, uid = Limits(**order["limits"]), 1_000_000_000 + number
+            layers = jail.enter_child(chain, limits, uid=uid, keep_fds=(0, 1, 2))
             times |= {"fork": forked - begun, "enter_child": clock() - forked}
             def tell(value): print(json.dumps(value), flush=True)
             exec(compile(code, "student", "exec"), {"layers": layers, "tell": tell, "times": times})
@@ -88,13 +90,22 @@ class Jail:
     package: Path
     user: int | None
 
-    def order(self, codes: Sequence[str], limits: dict[str, float], binds: Sequence[str], hide: Sequence[str]) -> str:
-        return json.dumps(
-            {"chain": self.chain, "codes": list(codes), "limits": limits, "binds": list(binds), "hide": list(hide)}
-        )
+    def order(
+        self,
+        codes: Sequence[str],
+        limits: dict[str, float],
+        binds: Sequence[str] = (),
+        hide: Sequence[str] = (),
+        prelude: str = "",
+    ) -> str:
+        parts = {"chain": self.chain, "codes": list(codes), "limits": limits, "prelude": prelude}
+        return json.dumps(parts | {"binds": list(binds), "hide": list(hide)})
 
     def options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {"env": {"PYTHONPATH": str(self.package), "PATH": "/usr/bin:/bin"}, "cwd": "/"}
+        options: dict[str, Any] = {
+            "env": {"PYTHONPATH": str(self.package), "PATH": "/usr/bin:/bin"},
+            "cwd": "/",
+        }
         if self.user is not None:
             options |= {"user": self.user, "group": self.user, "extra_groups": []}
         return options
@@ -106,11 +117,12 @@ class Jail:
         binds: Sequence[str] = (),
         hide: Sequence[str] = (),
         python: str | None = None,
+        prelude: str = "",
     ) -> Result:
-        """Run each of ``codes`` in a sandbox of its own, one after the other."""
+        """Run each of ``codes`` in its own sandbox, one after the other; ``prelude`` in the zygote before."""
         done = subprocess.run(
             [python or self.python, "-c", LAUNCHER],
-            input=self.order(codes, limits or {}, binds, hide) + "\n",
+            input=self.order(codes, limits or {}, binds, hide, prelude) + "\n",
             capture_output=True,
             text=True,
             timeout=WALL_S,
@@ -138,7 +150,7 @@ class Jail:
         )
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(self.order([code], {}, (), ()) + "\n")
+            process.stdin.write(self.order([code], {}) + "\n")
             process.stdin.flush()
             yield process
         finally:
@@ -168,11 +180,16 @@ def copy_package(target: Path) -> None:
 def python_for(uid: int | None, package: Path) -> str | None:
     """An interpreter of 3.11 or later that user ``uid`` (None: this one) can start."""
     options: dict[str, Any] = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
-    candidates = [sys.executable, *(found for name in ("python3", "python3.12", "python3.11") if (found := _which(name)))]
+    candidates = [
+        sys.executable,
+        *(found for name in ("python3", "python3.12", "python3.11") if (found := _which(name))),
+    ]
     for candidate in candidates:
         command = [candidate, "-c", "import sys, ctypes; sys.exit(sys.version_info < (3, 11))"]
         try:
-            done = subprocess.run(command, env={"PYTHONPATH": str(package)}, capture_output=True, cwd="/", **options)
+            done = subprocess.run(
+                command, env={"PYTHONPATH": str(package)}, capture_output=True, cwd="/", **options
+            )
         except OSError:
             continue
         if done.returncode == 0:

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,7 @@ def box(request: pytest.FixtureRequest, package: Path) -> Jail:
     return Jail(chain, python, package, user)
 
 
-# -- what works ------------------------------------------------------------------------------------------------------
+# -- what works
 
 
 def test_layers_are_all_on(box: Jail) -> None:
@@ -94,7 +95,7 @@ tell(did)
 
 
 def test_one_zygote_serves_many_fresh_sandboxes(box: Jail) -> None:
-    code = "import os\nopen('/tmp/mine', 'x').close()\ntell([os.getpid(), os.getuid(), sorted(os.listdir('/tmp'))])"
+    code = "import os\nopen('/tmp/mine', 'x').close()\ntell([os.getpid(), os.getuid(), os.listdir('/tmp')])"
     result = box.run(*[code] * 3)
     assert result.statuses == [0, 0, 0]
     assert [told[0] for told in result.told] == [1, 1, 1]
@@ -110,13 +111,24 @@ def test_stages_are_quick(box: Jail, record_property: pytest.RecordProperty) -> 
     assert min(told["enter_child"] for told in result.told) < 0.05
 
 
-# -- files -----------------------------------------------------------------------------------------------------------
+# -- files
 
 
 def test_no_file_of_the_host_is_visible(box: Jail, tmp_path: Path) -> None:
     tmp_path.joinpath("gradebook.db").touch()
     paths = [str(REPOSITORY / "autograder" / "limits.py"), str(tmp_path / "gradebook.db"), str(box.package)]
-    paths += ["/etc/shadow", "/etc/ssh", "/var/log", "/var/lib", "/run", "/sys", "/boot", "/.host", "/dev/tty", "/dev/kmsg"]
+    paths += [
+        "/etc/shadow",
+        "/etc/ssh",
+        "/var/log",
+        "/var/lib",
+        "/run",
+        "/sys",
+        "/boot",
+        "/.host",
+        "/dev/tty",
+        "/dev/kmsg",
+    ]
     code = f"""
 import os
 tell([[path for path in {paths!r} if os.path.lexists(path)], sorted(os.listdir("/")), os.listdir("/home"),
@@ -125,7 +137,18 @@ tell([[path for path in {paths!r} if os.path.lexists(path)], sorted(os.listdir("
     seen, top, homes, devices = box.run(code).value
     assert seen == []
     assert homes == ["student"]
-    assert set(devices) <= {"null", "zero", "full", "random", "urandom", "shm", "fd", "stdin", "stdout", "stderr"}
+    assert set(devices) <= {
+        "null",
+        "zero",
+        "full",
+        "random",
+        "urandom",
+        "shm",
+        "fd",
+        "stdin",
+        "stdout",
+        "stderr",
+    }
     assert {"dev", "etc", "home", "proc", "tmp", "usr"} <= set(top)
 
 
@@ -136,8 +159,9 @@ opened = []
 for name in os.listdir("/proc/self/fd"):
     try: opened.append(os.readlink("/proc/self/fd/" + name))
     except OSError: pass
-tell([sorted(os.listdir("/../..")) == sorted(os.listdir("/")), [path for path in opened if path.startswith("/") and
-      not path.startswith(("/dev/null", "/proc/"))], os.path.realpath("/proc/self/root"), os.path.realpath("/proc/self/cwd")])
+opened = [path for path in opened if path.startswith("/") and not path.startswith(("/dev/null", "/proc/"))]
+same = sorted(os.listdir("/../..")) == sorted(os.listdir("/"))
+tell([same, opened, os.path.realpath("/proc/self/root"), os.path.realpath("/proc/self/cwd")])
 """
     assert box.run(code).value == [True, [], "/", "/home/student"]
 
@@ -149,7 +173,8 @@ def attempt(path):
     try: open(path, "w").close()
     except OSError as error: return error.errno
     return 0
-folders = ["/", "/etc", "/usr", "/usr/bin", "/home", "/dev", "/proc", sys.prefix, os.path.dirname(os.__file__), "/var"]
+folders = ["/", "/etc", "/usr", "/usr/bin", "/home", "/dev", "/proc", "/var"]
+folders += [sys.prefix, os.path.dirname(os.__file__)]
 tell([[attempt(folder + "/probe") for folder in folders], attempt("/etc/passwd"), attempt("/dev/zero"),
       [attempt(folder + "/probe") for folder in ("/tmp", "/home/student", "/dev/shm", "/var/tmp")]])
 """
@@ -202,7 +227,8 @@ import os, pathlib
 top = pathlib.Path({str(course)!r})
 try: (top / "data" / "new").touch(); wrote = True
 except OSError: wrote = False
-tell([sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file()), (top / "secret.txt").read_bytes().decode(), wrote])
+files = sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file())
+tell([files, (top / "secret.txt").read_bytes().decode(), wrote])
 """
         hide = [str(course / "suites"), str(course / "secret.txt"), "/nonexistent/path"]
         result = box.run(code, binds=[str(course), str(course / "suites" / "venv")], hide=hide)
@@ -211,7 +237,29 @@ tell([sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file()), (t
         shutil.rmtree(course)
 
 
-# -- network and other processes -------------------------------------------------------------------------------------
+def test_an_environment_in_tmp_stays_usable_and_its_repository_hidden(box: Jail) -> None:
+    repository = Path(tempfile.mkdtemp(prefix="jail-repo-"))
+    try:
+        subprocess.run([box.python, "-m", "venv", "--without-pip", str(repository / ".venv")], check=True)
+        (repository / "answers.py").touch()
+        for path in (repository, *repository.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
+        code = f"""
+import os, subprocess, sys
+show = [sys.executable, "-c", "import sys; print(sys.prefix)"]
+works = subprocess.run(show, capture_output=True, text=True).stdout
+try: open(sys.prefix + "/lib/x", "w"); wrote = True
+except OSError: wrote = False
+tell([works.strip(), sorted(os.listdir({str(repository)!r})), wrote])
+"""
+        python = str(repository / ".venv" / "bin" / "python")
+        assert box.run(code, python=python).value == [str(repository / ".venv"), [".venv"], False]
+    finally:
+        shutil.rmtree(repository)
+
+
+# -- network and other processes
 
 
 def test_no_network(box: Jail) -> None:
@@ -244,6 +292,54 @@ tell([
     assert "connected" not in attempts
     assert attempts[5:] == ["PermissionError"] * 3
     assert interfaces == ["lo"] or all(name.endswith("0") or name == "lo" for name in interfaces)
+
+
+def test_a_refused_proc_is_missing_and_not_the_zygotes(box: Jail) -> None:
+    only_first = """
+from autograder.sandbox import linux
+mount, calls = linux.mount, []
+def picky(source, target, kind, *rest):
+    if kind == "proc":
+        calls.append(target)
+        if len(calls) > FIRST: raise PermissionError(1, "refused")
+    return mount(source, target, kind, *rest)
+linux.mount = picky
+"""
+    code = "import os\ntell([layers.missing, os.listdir('/proc')])"
+    for first in ("0", "1"):  # refused to the zygote already, or to the sandbox only
+        missing, seen = box.run(code, prelude=only_first.replace("FIRST", first)).value
+        assert "proc" in missing
+        assert seen == []
+
+
+def test_older_kernels_get_the_same_tree(box: Jail) -> None:
+    prelude = (
+        "from autograder.sandbox import linux\nlinux._NR_MOUNT_SETATTR = linux._NR_CLOSE_RANGE = 100_000"
+    )
+    code = """
+mounts = [line.split()[1:4:2] + [line.split()[3].split(",")] for line in open("/proc/mounts")]
+writable = sorted({point for point, _, options in mounts if "ro" not in options})
+import os
+tell([writable, sorted(int(n) for n in os.listdir("/proc/self/fd")), "nosuid" in str(mounts)])
+"""
+    writable, fds, nosuid = box.run(code, prelude=prelude).value
+    # /proc: the zygote's, covered by the sandbox's own; /etc/passwd: belongs to root
+    assert set(writable) - {"/etc/passwd"} == {"/dev/shm", "/home/student", "/proc", "/tmp"}
+    assert fds == [0, 1, 2, 3]
+    assert nosuid
+
+
+def test_without_landlock_or_libseccomp_the_layer_is_missing(box: Jail) -> None:
+    prelude = """
+import sys
+from autograder.sandbox import landlock
+sys.modules["pyseccomp"] = None
+landlock.version = lambda: VERSION
+"""
+    names = ["landlock", "landlock-net", "landlock-scope"]
+    for version, lacking in ((0, names), (3, names[1:]), (5, names[2:])):
+        missing = box.run("tell(layers.missing)", prelude=prelude.replace("VERSION", str(version))).value
+        assert [name for name in missing if name != "uid"] == [*lacking, "seccomp"]
 
 
 def test_proc_shows_the_sandbox_only(box: Jail) -> None:
@@ -285,23 +381,25 @@ def test_descriptors_are_closed(box: Jail) -> None:
     assert box.run(code).value == [0, 1, 2, 3]
 
 
-# -- privileges ------------------------------------------------------------------------------------------------------
+# -- privileges
 
 
 def test_nothing_is_left_to_gain(box: Jail) -> None:
     code = """
 import os, resource
-status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\\t" in line)
+lines = open("/proc/self/status").read().splitlines()
+status = dict(line.split(":\\t", 1) for line in lines if ":\\t" in line)
+kinds = "CORE CPU NOFILE NPROC FSIZE".split()
 tell({"caps": [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")],
       "nnp": status["NoNewPrivs"], "seccomp": status["Seccomp"], "ids": [os.getresuid(), os.getresgid()],
-      "groups": os.getgroups(), "limits": [resource.getrlimit(kind) for kind in
-      (resource.RLIMIT_CORE, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE)]})
+      "groups": os.getgroups(),
+      "limits": [resource.getrlimit(getattr(resource, "RLIMIT_" + kind)) for kind in kinds]})
 """
     told = box.run(code, limits={"cpu_s": 30, "open_files": 99, "processes": 50, "file_mb": 2}).value
     assert told["caps"] == [0, 0, 0, 0, 0]
     assert (told["nnp"].strip(), told["seccomp"].strip()) == ("1", "2")
     assert 0 not in told["ids"][0] + told["ids"][1]
-    assert told["limits"] == [[0, 0], [30, 32], [99, 99], [50, 50], [2 << 20, 2 << 20]]
+    assert told["limits"] == [[1, 1], [30, 32], [99, 99], [50, 50], [2 << 20, 2 << 20]]
     if box.chain == "privileged":
         assert told["groups"] == []
         assert told["ids"] == [[1_000_000_000] * 3] * 2
@@ -346,7 +444,7 @@ tell({
 def test_limits_cannot_be_raised(box: Jail) -> None:
     code = """
 import resource
-kinds = [resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU]
+kinds = [getattr(resource, "RLIMIT_" + kind) for kind in "AS NPROC NOFILE FSIZE CPU".split()]
 raised = []
 for kind in kinds:
     hard = resource.getrlimit(kind)[1]
@@ -357,7 +455,13 @@ tell(raised)
     assert box.run(code).value == []
 
 
-# -- limits ----------------------------------------------------------------------------------------------------------
+# -- limits
+
+
+def test_an_older_kernel_does_not_count_the_whole_desktop(box: Jail) -> None:
+    prelude = "jail._counts_in_user_namespaces = lambda: False"
+    missing = box.run("tell(layers.missing)", prelude=prelude).value
+    assert ("nproc" in missing) is (box.chain == "unprivileged")
 
 
 def test_processes_and_threads_are_counted_together(box: Jail) -> None:
@@ -433,7 +537,7 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-# -- planning and messages -------------------------------------------------------------------------------------------
+# -- planning and messages
 
 
 def test_trace_resolves_links_one_by_one(tmp_path: Path) -> None:
@@ -462,7 +566,11 @@ def test_plan_binds_the_environment_but_not_the_repository_around_it(
         tmp_path.joinpath(name).mkdir(parents=True)
     monkeypatch.setattr("sys.prefix", str(tmp_path / "repo/.venv"))
     monkeypatch.setattr("sys.exec_prefix", str(tmp_path / "repo/.venv"))
-    steps = [step for step in root.plan(root.RootSpec(hide=(str(tmp_path / "repo"),))).steps if str(tmp_path) in step[1]]
+    steps = [
+        step
+        for step in root.plan(root.RootSpec(hide=(str(tmp_path / "repo"),))).steps
+        if str(tmp_path) in step[1]
+    ]
     assert steps == [("bind", str(tmp_path / "repo/.venv/bin")), ("bind", str(tmp_path / "repo/.venv/lib"))]
 
 
@@ -494,13 +602,13 @@ def test_calls_out_of_order_are_named() -> None:
 
 
 def test_no_support_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    none = jail.Support("none", ("unprivileged: a user namespace is refused",), support_module._cure())
+    none = jail.Support("none", ("unprivileged: a user namespace is refused",), support_module.cure())
     with pytest.raises(SandboxUnavailable, match="cannot build a sandbox: unprivileged: a user namespace"):
         jail.become_init(none)
     forbidden = {"/proc/sys/kernel/unprivileged_userns_clone": "0", "/proc/sys/user/max_user_namespaces": "0"}
     monkeypatch.setattr(support_module, "_read", lambda path: forbidden.get(path, ""))
     monkeypatch.setattr(support_module, "_in_container", lambda: True)
-    cure = support_module._cure()
+    cure = support_module.cure()
     assert "sysctl kernel.unprivileged_userns_clone=1" in cure
     assert "sysctl user.max_user_namespaces=10000" in cure
     assert "--security-opt seccomp=unconfined" in cure

@@ -77,7 +77,10 @@ def test_calls_later_than_the_list_do_not_exist() -> None:
 
 def test_clone3_falls_back_and_clone_makes_no_namespace() -> None:
     clone, clone3 = number_of("clone"), number_of("clone3")
-    work = lambda: [refusal(clone3, 0, 0), refusal(clone, NEWUSER | 17, 0), refusal(clone, NEWNET | 17, 0)]  # noqa: E731
+
+    def work() -> list[int]:
+        return [refusal(clone3, 0, 0), refusal(clone, NEWUSER | 17, 0), refusal(clone, NEWNET | 17, 0)]
+
     assert filtered(work) == ([errno.ENOSYS, errno.EPERM, errno.EPERM], 0)
 
 
@@ -115,13 +118,23 @@ def test_only_three_families_of_sockets() -> None:
 
 def test_terminal_input_cannot_be_forged() -> None:
     ioctl = number_of("ioctl")
-    work = lambda: [refusal(ioctl, 0, request, 0) for request in (0x5412, 0x541C, 1 << 32 | 0x5412)]  # noqa: E731
+
+    def work() -> list[int]:
+        return [refusal(ioctl, 0, request, 0) for request in (0x5412, 0x541C, 1 << 32 | 0x5412)]
+
     assert filtered(work) == ([errno.EPERM] * 3, 0)
 
 
 def test_personality_can_only_be_asked() -> None:
     number = number_of("personality")
-    work = lambda: [refusal(number, 0xFFFF_FFFF), refusal(number, 0x40000), refusal(number, 1 << 32 | 0x40000)]  # noqa: E731
+
+    def work() -> list[int]:
+        return [
+            refusal(number, 0xFFFF_FFFF),
+            refusal(number, 0x40000),
+            refusal(number, 1 << 32 | 0x40000),
+        ]
+
     assert filtered(work) == ([0, errno.EPERM, errno.EPERM], 0)
 
 
@@ -146,7 +159,9 @@ def test_the_filter_cannot_be_taken_off_but_made_stricter() -> None:
     assert filtered(work) == (errno.EPERM, 0)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="other architectures have no second call table here")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="other architectures have no second call table here"
+)
 def test_calls_of_another_architecture_kill() -> None:
     def x32() -> int:
         return refusal(0x4000_0000 + 39)

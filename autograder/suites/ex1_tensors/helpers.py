@@ -25,7 +25,7 @@ def tensor(value: Any, shape: Sequence[int], *, name: str, slide: str, dtype: st
 def tuple_of_tensors(
     value: Any, names: Sequence[str], shape: Sequence[int], *, name: str, slide: str
 ) -> list[Any]:
-    """The parts of a returned tuple. A list and a tensor that stacks the parts unpack alike: both are right."""
+    """The parts of a returned tuple. A list and a stack of the parts unpack alike: both right."""
     count = len(names)
     if type(value) is Tensor and tuple(value.shape) == (count, *shape):
         return list(value.unbind(0))

@@ -1,7 +1,7 @@
 """Known wrong answers of exercise 1 and what a student is told about each.
 
 A function here is a wrong twin of the student's function of the task (or of the one that ``of`` names); its
-name is the id of the mistake. ``named`` mistakes are recognised by a check, ``on_error`` ones by the exception.
+name is the id of the mistake. ``named`` ones are recognised by a check, ``on_error`` ones by the exception.
 """
 
 from __future__ import annotations

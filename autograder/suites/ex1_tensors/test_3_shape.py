@@ -77,30 +77,41 @@ HINTS = {
 }
 
 
-def check_slices(student: Any, x: torch.Tensor, reveal: bool = False) -> None:
+def check_slices(student: Any, keys: tuple[str, ...], x: torch.Tensor, reveal: bool = False) -> None:
     result, right = student.slices(x), reference.slices(x)
     assert_type(result, dict, name="slices(x)", expected="a dict of four tensors", slide=SLICES)
-    assert_keys(result, list(right), name="slices(x)", slide=SLICES)
-    for key, wanted in right.items():
+    assert_keys(result, keys, name="slices(x)", slide=SLICES)
+    dtype = str(x.dtype).removeprefix("torch.")
+    for key in keys:
         name, hint = f'result["{key}"]', HINTS[key]
-        dtype = str(x.dtype).removeprefix("torch.")
-        tensor(result[key], wanted.shape, name=name, slide=SLICES, dtype=dtype, hint=hint)
-        assert_close(result[key], wanted, name=name, reveal=reveal, hint=hint, slide=SLICES)
+        tensor(result[key], right[key].shape, name=name, slide=SLICES, dtype=dtype, hint=hint)
+        assert_close(result[key], right[key], name=name, reveal=reveal, hint=hint, slide=SLICES)
     assert_unchanged(student.last, hint="Slicing reads x; nothing should write to it.", slide=SLICES)
 
 
-@points("slices", 1.5)
-def test_slices(student, draw):
-    check_slices(student, torch.arange(10), reveal=True)
-    for n, dtype in ((11, "int64"), (11, "float32"), (draw.choice(range(12, 20)), "float64")):
-        check_slices(student, numbers(draw, (n,), dtype))
-    check_slices(student, numbers(draw, (26,), "float32")[::2])
+def check_lengths(student: Any, draw: Any, *keys: str) -> None:
+    """The slide's ten numbers, longer ones, shorter than the slices, and a tensor that is not contiguous."""
+    check_slices(student, keys, torch.arange(10), reveal=True)
+    lengths = (
+        (11, "int64"),
+        (11, "float32"),
+        (draw.choice(range(12, 20)), "float64"),
+        (3, "float32"),
+        (4, "int64"),
+    )
+    for n, dtype in lengths:
+        check_slices(student, keys, numbers(draw, (n,), dtype))
+    check_slices(student, keys, numbers(draw, (26,), "float32")[::2])
 
 
-@points("slices", 0.5)
-def test_slices_of_a_short_tensor(student, draw):
-    for n, dtype in ((3, "float32"), (4, "int64"), (6, "float32")):
-        check_slices(student, numbers(draw, (n,), dtype))
+@points("slices", 1)
+def test_slices_by_position(student, draw):
+    check_lengths(student, draw, "first5", "middle")
+
+
+@points("slices", 1)
+def test_slices_by_step_and_from_the_end(student, draw):
+    check_lengths(student, draw, "every2", "last3")
 
 
 # ---------------------------------------------------------------- reshape

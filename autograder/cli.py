@@ -1,0 +1,325 @@
+"""The command line: ``autograder release | grade | check | demo``.
+
+Only ``argparse`` is loaded before the arguments are understood, so ``--help`` answers at once. Errors are one
+message that ends with a cure; a traceback appears only with ``--debug``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autograder import __version__
+from autograder.errors import AutograderError, ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from autograder.config import Config
+    from autograder.models import NotebookResult
+
+__all__ = ["main"]
+
+_EXIT_CODES = """\
+exit codes:
+  0    done; of grade and check: every submission has an outcome, whatever its score
+  1    the engine could not do it: a submission has no score (ENGINE_ERROR), no sandbox, no gradebook;
+       of demo: a golden submission differs from what it must get
+  2    the command, its arguments or the course's settings are wrong
+  130  stopped by Ctrl-C; what was graded is recorded
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives its exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("\nstopped; what was graded is recorded. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `autograder … | head`
+        sys.stderr.close()
+        return 1
+    except AutograderError as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (UsageError, ConfigError)) else 1
+    except Exception as error:
+        if options.debug:
+            raise
+        name = type(error).__name__
+        print(f"error: the engine failed ({name}: {error}); --debug shows where", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="autograder",
+        description="An auto-graded PyTorch course on nbgrader: release, then grade in a sandbox.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"autograder {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--course", type=Path, metavar="DIR", help="the course's folder (default: found from here upwards)"
+    )
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    running = argparse.ArgumentParser(add_help=False)
+    running.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="cpu",
+        help="where checks may put tensors; auto takes the best one there is (default: cpu)",
+    )
+    running.add_argument(
+        "--unsafe-no-sandbox",
+        action="store_true",
+        help="run student code without a sandbox, with your rights; every report is stamped",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    release = commands.add_parser(
+        "release",
+        parents=[common],
+        help="make release/, solutions/ and gradebook.db from source/",
+        description="Make the student version, the executed solution and the gradebook of each assignment. "
+        "Fails when a solution does not pass its own checks. Running it again changes nothing.",
+    )
+    release.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="default: all")
+    release.add_argument("--check", action="store_true", help="write nothing; exit 1 when not current")
+    release.set_defaults(run=_release)
+
+    grade = commands.add_parser(
+        "grade",
+        parents=[common, running],
+        help="grade submitted/<student>/<assignment>/",
+        description="Grade submissions: scores into gradebook.db, notebooks into autograded/, pages into "
+        "feedback/. A submission that was graded already is skipped unless it, its suite, the source, the "
+        "course's settings or this package changed since (by file times).",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    grade.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="default: all")
+    grade.add_argument(
+        "--student", action="append", default=[], metavar="ID", help="only this one; repeatable"
+    )
+    grade.add_argument(
+        "--workers", type=_positive, metavar="N", help="judge processes (default: one a processor)"
+    )
+    grade.add_argument("--force", action="store_true", help="grade again what is graded already")
+    grade.add_argument("--json", action="store_true", help="print results as JSON instead of the table")
+    grade.set_defaults(run=_grade)
+
+    check = commands.add_parser(
+        "check",
+        parents=[common, running],
+        help="grade notebook files without a gradebook",
+        description="Grade notebook files and print the result. Nothing is recorded.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("notebooks", nargs="+", type=Path, metavar="NOTEBOOK")
+    check.add_argument("--assignment", "-a", required=True, metavar="A", help="the assignment they answer")
+    check.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
+    check.add_argument("--seed", type=int, metavar="N", help="seed of the hidden inputs (default: 0)")
+    check.add_argument("--feedback", type=Path, metavar="DIR", help="write a feedback page for each")
+    check.set_defaults(run=_check)
+
+    demo = commands.add_parser(
+        "demo",
+        parents=[common],
+        help="grade a sample class and compare it with what it must get",
+        description="Grade a sample class of golden submissions in demo/, a copy of the course.",
+    )
+    demo.add_argument(
+        "--workers", type=_positive, default=2, metavar="N", help="judge processes (default: 2)"
+    )
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return number
+
+
+def _config(options: argparse.Namespace) -> Config:
+    from autograder import config
+
+    start: Path | None = options.course
+    if start is not None and not start.is_dir():
+        raise UsageError(f"--course {start} is no folder")
+    return config.load(start)
+
+
+def _assignments(options: argparse.Namespace, settings: Config) -> tuple[str, ...]:
+    names: tuple[str, ...] = tuple(dict.fromkeys(options.assignments)) or settings.course.assignments()
+    if not names:
+        raise UsageError(
+            f"{settings.root / 'source'} has no assignments; name the course's folder: --course DIR"
+        )
+    return names
+
+
+def _release(options: argparse.Namespace) -> int:
+    settings = _config(options)
+    names = _assignments(options, settings)
+    for name in names:
+        settings.course.source_notebooks(name)
+    from autograder import schedule
+    from autograder.release import release
+
+    def grade(assignment: str, path: Path) -> NotebookResult:
+        print(f"running {assignment}/{path.name} …", file=sys.stderr, flush=True)
+        return next(schedule.check_files(settings.course, assignment, [path], limits=settings.limits))
+
+    report = release(settings.course, names, grade=grade, write=not options.check)
+    for assignment in report.assignments:
+        state = f"{len(assignment.changed)} files changed" if assignment.changed else "current"
+        print(f"{assignment.name}: {assignment.tasks} tasks, {assignment.points:g} points, {state}")
+        for path in assignment.changed:
+            print(f"  {path}")
+    print(f"gradebook: {report.gradebook}")
+    if options.check and not report.current:
+        print("not current; run: autograder release", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _grade(options: argparse.Namespace) -> int:
+    import time
+
+    from autograder import batch, console
+
+    settings = _config(options)
+    todo, refused = batch.jobs(settings.course, _assignments(options, settings), options.student)
+    for message in refused:
+        print(f"left out: {message}", file=sys.stderr)
+    found = len(todo)
+    if not options.force:
+        todo = [job for job in todo if not batch.is_current(settings.course, job)]
+    if found > len(todo):
+        print(f"{found - len(todo)} graded already (--force grades them again)", file=sys.stderr)
+    if not found:
+        print(f"nothing to grade in {settings.root / 'submitted'}/<student>/<assignment>/", file=sys.stderr)
+    _warn_unsafe(options)
+    started, graded = time.monotonic(), []
+    with console.Ticker(len(todo)) as ticker:
+        for item in batch.grade(
+            settings.course,
+            todo,
+            workers=options.workers or settings.workers,
+            limits=settings.limits,
+            secret=settings.secret(),
+            device=options.device,
+            sandbox=not options.unsafe_no_sandbox,
+        ):
+            graded.append(item)
+            ticker.tick(item.result)
+            if item.problem:
+                ticker.say(f"{item.result.student}: {item.problem}")
+    results = sorted((item.result for item in graded), key=lambda result: (result.assignment, result.student))
+    if options.json:
+        _print_json([_submission_json(result) for result in results])
+    elif results:
+        console.console().print(console.summary_table(results, time.monotonic() - started))
+    again = [result for result in results if result.score is None]
+    if again:
+        who = ", ".join(f"{result.student}/{result.assignment}" for result in again[:10])
+        print(
+            f"{len(again)} submissions have no score because of the engine; grade again: {who}",
+            file=sys.stderr,
+        )
+    return 1 if again or any(item.problem for item in graded) else 0
+
+
+def _submission_json(result: object) -> dict[str, object]:
+    from autograder.models import SubmissionResult
+
+    assert isinstance(result, SubmissionResult)
+    return {
+        "student": result.student,
+        "assignment": result.assignment,
+        "score": result.score,
+        "max_score": result.max_score,
+        "needs_manual_grade": result.needs_manual_grade,
+        "outcome": result.outcome.value,
+        "notebooks": [notebook.to_json() for notebook in result.notebooks],
+    }
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = _config(options)
+    settings.course.source_notebooks(options.assignment)
+    for path in options.notebooks:
+        if not path.is_file():
+            raise UsageError(f"{path} is no file")
+    _warn_unsafe(options)
+    from autograder import console, feedback, schedule
+
+    results = []
+    printer = console.console()
+    pages = _page_names(options.notebooks)
+    for path, result in zip(
+        options.notebooks,
+        schedule.check_files(
+            settings.course,
+            options.assignment,
+            options.notebooks,
+            limits=settings.limits,
+            seed=options.seed,
+            device=options.device,
+            sandbox=not options.unsafe_no_sandbox,
+        ),
+        strict=True,
+    ):
+        results.append(result)
+        if not options.json:
+            printer.print(console.notebook_report(result, str(path)))
+        if options.feedback is not None:
+            page = feedback.write_page(
+                options.feedback / pages[path], feedback.render(result, student=path.stem)
+            )
+            print(f"feedback: {page}", file=sys.stderr)
+    if options.json:
+        shown = [result.to_json() for result in results]
+        _print_json(shown if len(shown) > 1 else shown[0])
+    return 1 if any(result.score is None for result in results) else 0
+
+
+def _page_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A page name for each notebook: its own, with a number where two would share it."""
+    names: dict[Path, str] = {}
+    for path in dict.fromkeys(paths):
+        name, number = f"{path.stem}.html", 2
+        while name in names.values():
+            name, number = f"{path.stem}-{number}.html", number + 1
+        names[path] = name
+    return names
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from autograder import demo
+
+    return demo.run(_config(options), workers=options.workers)
+
+
+def _warn_unsafe(options: argparse.Namespace) -> None:
+    if options.unsafe_no_sandbox:
+        print("warning: no sandbox: student code runs with your rights; reports are stamped", file=sys.stderr)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    json.dump(value, sys.stdout, indent=2)  # ASCII only: a submission's odd characters stay escaped
+    print()

@@ -1,0 +1,275 @@
+"""Scores into nbgrader's gradebook, and out of it.
+
+:class:`Recorder` leaves the rows and files that ``nbgrader autograde`` leaves, through nbgrader's own models,
+in one transaction a submission and without its detours; a test holds the two against each other. It is the
+only writer: one process, one session.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from autograder.errors import GradebookError
+from autograder.gradebook_db import Score, database_errors, open_gradebook, require_gradebook, scores
+from autograder.gradebook_files import (
+    autograded_notebook,
+    copy_other_files,
+    message_notebook,
+    read_small,
+    write_draft,
+)
+from autograder.gradebook_rows import (
+    AssignmentRows,
+    NotebookRows,
+    check_same_cells,
+    fill,
+    fill_nothing,
+    is_sound,
+    total,
+)
+from autograder.layout import Course
+from autograder.models import NotebookResult, SubmissionResult
+from autograder.notebook import AssignmentNotebook, load_assignment
+from autograder.release_files import notebook_text
+
+__all__ = ["Recorder", "Score", "scores"]
+
+
+class Recorder:
+    """Writes results into the gradebook and ``autograded/`` of ``course``. Use it as a context manager.
+
+    ``busy_s`` is how long it waits while another program writes to the gradebook. Every failure of the
+    database is a :class:`~autograder.errors.GradebookError` that says what to do.
+    """
+
+    def __init__(self, course: Course, *, busy_s: float = 30.0) -> None:
+        self._course = course
+        self._path = course.gradebook_path
+        self._busy_s = busy_s
+        self._assignments: dict[str, AssignmentRows] = {}
+        self._gradebook: Any = None
+        self._api: Any = None
+
+    def __enter__(self) -> Self:
+        require_gradebook(self._path)
+        if not (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)):
+            raise GradebookError(f"{self._path} or its folder is read-only; run: chmod u+w {self._path}")
+        from nbgrader import api  # here: it takes a second
+
+        self._api = api
+        with self._told():
+            self._gradebook = open_gradebook(self._path, self._busy_s)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._gradebook is not None:
+            self._gradebook.close()
+            self._gradebook = None
+
+    def record(self, result: SubmissionResult, timestamp: datetime | str | None = None) -> bool:
+        """Record ``result``; in one transaction, all of it or nothing.
+
+        ``timestamp`` is when it was handed in, UTC unless it says otherwise (default: ``timestamp.txt`` of
+        the submission). A notebook that the engine failed on leaves its old scores as they are; the answer
+        is whether there was no such notebook.
+        """
+        if self._gradebook is None:
+            raise GradebookError("the Recorder is not open; use: with Recorder(course) as recorder")
+        sound = [notebook for notebook in result.notebooks if is_sound(notebook)]
+        if not sound:
+            return not result.notebooks
+        folder = self._course.autograded_dir(result.student, result.assignment)
+        with self._told():
+            assignment = self._assignment(result.assignment)
+        for notebook in sound:
+            check_same_cells(notebook, assignment.notebooks.get(notebook.name), result.assignment)
+        drafts: dict[Path, Path] = {}
+        try:
+            for notebook in sound:
+                content = notebook_text(self._notebook(notebook, assignment)).encode("utf-8", "replace")
+                place = folder / f"{notebook.name}.ipynb"
+                drafts[place] = write_draft(place, content)
+            with self._told():
+                self._write_rows(result, sound, assignment, self._timestamp(result, timestamp))
+            for place, draft in drafts.items():
+                draft.replace(place)
+            self._tidy(result, assignment, folder)
+        except OSError as error:
+            raise GradebookError(
+                f"cannot write to {folder} ({error.strerror}); make room or give write access, then grade "
+                f"{result.student} again"
+            ) from error
+        finally:
+            for draft in drafts.values():
+                draft.unlink(missing_ok=True)
+        return len(sound) == len(result.notebooks)
+
+    # -- files
+
+    def _notebook(self, result: NotebookResult, assignment: AssignmentRows) -> dict[str, Any]:
+        """The autograded notebook, with the checksums that the gradebook has."""
+        if result.notebook is None:
+            released = self._released(result.assignment, result.name, assignment)
+            message = result.message or "The notebook cannot be read."
+            nb = message_notebook(released.nb, message, result.tasks, f"{result.name}.ipynb")
+        else:
+            nb = autograded_notebook(result)
+        checksums = assignment.notebooks[result.name].checksums
+        cells = []
+        for cell in nb["cells"]:
+            meta = cell["metadata"].get("nbgrader", {})
+            if meta.get("grade_id") in checksums:
+                nbgrader = {**meta, "checksum": checksums[meta["grade_id"]]}
+                cell = {**cell, "metadata": {**cell["metadata"], "nbgrader": nbgrader}}
+            cells.append(cell)
+        return {**nb, "cells": cells}
+
+    def _released(self, assignment: str, name: str, rows: AssignmentRows) -> AssignmentNotebook:
+        if name not in rows.released:
+            rows.released[name] = load_assignment(self._course.source_dir(assignment) / f"{name}.ipynb")
+        return rows.released[name]
+
+    def _tidy(self, result: SubmissionResult, assignment: AssignmentRows, folder: Path) -> None:
+        """Drop notebooks that are not part of the assignment, bring the submission's other files along."""
+        for path in folder.glob("*.ipynb"):
+            if path.stem not in assignment.notebooks:
+                path.unlink()
+        submitted = self._course.submitted(result.student, result.assignment)
+        copy_other_files(submitted, self._course.source_dir(result.assignment), folder)
+
+    def _timestamp(self, result: SubmissionResult, given: datetime | str | None) -> datetime | None:
+        from nbgrader.utils import parse_utc
+
+        if given is None:
+            submitted = self._course.submitted(result.student, result.assignment)
+            given = (read_small(submitted / "timestamp.txt", 200) or b"").decode("utf-8", "replace").strip()
+        try:
+            parsed: datetime | None = parse_utc(given) if given else None
+        except (ValueError, OverflowError):
+            return None  # a file that a student may have written
+        return parsed
+
+    # -- rows
+
+    def _assignment(self, name: str) -> AssignmentRows:
+        """Ids of what was released of assignment ``name``, read once."""
+        if name in self._assignments:
+            return self._assignments[name]
+        try:
+            row = self._gradebook.find_assignment(name)
+        except self._api.MissingEntry:
+            raise GradebookError(
+                f"assignment {name} is not in {self._path}; run: autograder release {name}"
+            ) from None
+        found = AssignmentRows(row.id, {})
+        for notebook in row.notebooks:
+            rows = found.notebooks[notebook.name] = NotebookRows(notebook.id)
+            for cell in (*notebook.grade_cells, *notebook.task_cells):
+                rows.graded[cell.name] = (cell.id, cell.max_score)
+            for cell in (*notebook.solution_cells, *notebook.task_cells):
+                rows.commented[cell.name] = cell.id
+            rows.task_cells = {cell.name for cell in notebook.task_cells}
+            rows.checksums = {cell.name: cell.checksum for cell in notebook.source_cells if cell.checksum}
+        self._gradebook.db.rollback()
+        self._assignments[name] = found
+        return found
+
+    def _write_rows(
+        self,
+        result: SubmissionResult,
+        sound: list[NotebookResult],
+        assignment: AssignmentRows,
+        timestamp: datetime | None,
+    ) -> None:
+        """The one transaction."""
+        api, db = self._api, self._gradebook.db
+        if db.get(api.Student, result.student) is None:
+            db.add(api.Student(id=result.student))
+        submission = (
+            db.query(api.SubmittedAssignment)
+            .filter_by(assignment_id=assignment.id, student_id=result.student)
+            .one_or_none()
+        )
+        if submission is None:
+            submission = api.SubmittedAssignment(
+                id=api.new_uuid(), assignment_id=assignment.id, student_id=result.student
+            )
+            db.add(submission)
+        if timestamp is not None:
+            submission.timestamp = timestamp
+        rows = {
+            row.notebook_id: row
+            for row in db.query(api.SubmittedNotebook).filter_by(assignment_id=submission.id)
+        }
+        results = {notebook.name: notebook for notebook in sound}
+        given = {notebook.name for notebook in result.notebooks}
+        for name, notebook in assignment.notebooks.items():
+            row = rows.get(notebook.id)
+            if row is None:
+                row = api.SubmittedNotebook(
+                    id=api.new_uuid(), notebook_id=notebook.id, assignment_id=submission.id
+                )
+                db.add(row)
+            grades = self._rows_of(
+                api.Grade, row.id, {name: cell for name, (cell, _) in notebook.graded.items()}
+            )
+            comments = self._rows_of(api.Comment, row.id, notebook.commented)
+            if name in results:
+                fill(results[name], notebook, grades, comments)
+                row.late_submission_penalty = self._late_penalty(
+                    result.student, assignment, submission, grades
+                )
+            elif name not in given:
+                fill_nothing(grades)
+        db.commit()
+
+    def _rows_of(self, table: Any, notebook_id: str, cells: Mapping[str, str]) -> dict[str, Any]:
+        """The Grade or Comment row of each cell, by the cell's name; made where it is missing."""
+        db = self._gradebook.db
+        found = {row.cell_id: row for row in db.query(table).filter_by(notebook_id=notebook_id)}
+        for cell_id in cells.values():
+            if cell_id not in found:
+                found[cell_id] = table(cell_id=cell_id, notebook_id=notebook_id)
+                db.add(found[cell_id])
+        return {name: found[cell_id] for name, cell_id in cells.items()}
+
+    def _late_penalty(
+        self, student: str, assignment: AssignmentRows, submission: Any, grades: Mapping[str, Any]
+    ) -> float | None:
+        """The penalty that nbgrader's plugin gives a late submission, None without one."""
+        due = self._gradebook.db.get(self._api.Assignment, assignment.id).duedate
+        if due is None or submission.timestamp is None:
+            return None
+        if submission.extension is not None:
+            due += submission.extension
+        late_s = (submission.timestamp - due).total_seconds()
+        if late_s <= 0:
+            return None
+        from nbgrader.preprocessors import AssignLatePenalties
+
+        from autograder.nbgrader_settings import load
+
+        plugin = AssignLatePenalties(config=load(self._course.root))
+        plugin.init_plugin()
+        score = sum(total(grade) for grade in grades.values())
+        penalty = plugin.plugin_inst.late_submission_penalty(student, score, late_s)
+        return None if penalty is None else min(max(penalty, 0.0), score)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn an error of the database into one that says what to do; nothing of the transaction stays."""
+        with database_errors(self._path):
+            try:
+                yield
+            except BaseException:
+                if self._gradebook is not None:
+                    self._gradebook.db.rollback()
+                raise

@@ -1,0 +1,122 @@
+"""The gradebook as a database: opening it, what its errors mean, and reading scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from autograder.errors import GradebookError, UsageError
+from autograder.layout import Course
+
+__all__ = ["Score", "database_errors", "open_gradebook", "require_gradebook", "scores"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One student's score of one assignment as the gradebook has it, corrections by hand included."""
+
+    student: str
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+    lms_user_id: str | None
+    score: float
+    max_score: float
+    late_penalty: float
+    needs_manual_grade: bool
+    timestamp: datetime | None
+
+
+def require_gradebook(path: Path) -> None:
+    """GradebookError when there is none at ``path``; nbgrader would make an empty one."""
+    if not path.is_file():
+        raise GradebookError(f"there is no gradebook {path}; run: autograder release")
+
+
+def open_gradebook(path: Path, busy_s: float) -> Any:
+    """nbgrader's Gradebook of an existing database, patient with other writers."""
+    from nbgrader.api import Gradebook
+    from sqlalchemy import event
+
+    gradebook = Gradebook(f"sqlite:///{path}", "")  # "": do not add a course
+    gradebook.db.remove()
+    gradebook.engine.dispose()
+
+    def wait(connection: Any, record: object) -> None:
+        connection.execute(f"pragma busy_timeout = {int(busy_s * 1000)}")
+
+    event.listen(gradebook.engine, "connect", wait)
+    return gradebook
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the database at ``path`` into a GradebookError that says what to do."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error)
+        if "locked" in reason or "busy" in reason:
+            cure = "another program is writing to it; wait or close it, then grade again"
+        elif "readonly" in reason:
+            cure = f"run: chmod u+w {path}"
+        else:
+            cure = "back it up, then run: nbgrader db upgrade"
+        raise GradebookError(f"{path}: {reason}; {cure}. Nothing of this submission was recorded.") from error
+
+
+def scores(course: Course, assignment: str) -> tuple[Score, ...]:
+    """Scores of all submissions to ``assignment``, by student id. ``late_penalty`` is taken off already."""
+    path = course.gradebook_path
+    require_gradebook(path)
+    from nbgrader.api import MissingEntry, Student, SubmittedAssignment
+
+    with database_errors(path):
+        gradebook = open_gradebook(path, 30.0)
+        try:
+            try:
+                row = gradebook.find_assignment(assignment)
+            except MissingEntry:
+                raise UsageError(f"assignment {assignment} is not in {path}") from None
+            columns = (
+                Student.id,
+                Student.first_name,
+                Student.last_name,
+                Student.email,
+                Student.lms_user_id,
+                SubmittedAssignment.score,
+                SubmittedAssignment.max_score,
+                SubmittedAssignment.late_submission_penalty,
+                SubmittedAssignment.needs_manual_grade,
+                SubmittedAssignment.timestamp,
+            )
+            found = (
+                gradebook.db.query(*columns)
+                .join(SubmittedAssignment, SubmittedAssignment.student_id == Student.id)
+                .filter(SubmittedAssignment.assignment_id == row.id)
+                .order_by(Student.id)
+                .all()
+            )
+        finally:
+            gradebook.close()
+    return tuple(
+        Score(
+            student=row[0],
+            first_name=row[1],
+            last_name=row[2],
+            email=row[3],
+            lms_user_id=row[4],
+            score=max(0.0, row[5] - (row[7] or 0.0)),
+            max_score=row[6],
+            late_penalty=row[7] or 0.0,
+            needs_manual_grade=bool(row[8]),
+            timestamp=row[9],
+        )
+        for row in found
+    )

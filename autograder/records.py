@@ -1,0 +1,135 @@
+"""The records that grading writes without a suite: unreadable files, plain test cells, cells that died."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from autograder.assignment import AssignmentNotebook
+from autograder.errors import SandboxDied, SandboxError, SandboxTimeout, WireError
+from autograder.judge.session import Suite
+from autograder.judge.verdict import not_run
+from autograder.models import (
+    CellResult,
+    CheckResult,
+    Explanation,
+    NotebookResult,
+    Outcome,
+    TaskKind,
+    TaskSpec,
+)
+from autograder.scoring import notebook_totals, task_result
+
+__all__ = [
+    "cell_death",
+    "cell_outcome",
+    "in_kernel",
+    "in_kernel_error",
+    "lost",
+    "no_checks_run",
+    "unreadable",
+]
+
+
+def unreadable(
+    assignment: str,
+    notebook: AssignmentNotebook,
+    suite: Suite | None,
+    message: str,
+    digest: str | None = None,
+) -> NotebookResult:
+    """The result of a file that is no notebook: 0 points, every check NOT_RUN, and the reason."""
+    tasks = tuple(
+        task_result(spec, no_checks_run(spec, suite, "the file cannot be read")) for spec in notebook.tasks
+    )
+    score, max_score = notebook_totals(tasks)
+    return NotebookResult(
+        assignment=assignment,
+        name=notebook.name,
+        score=score,
+        max_score=max_score,
+        needs_manual_grade=any(spec.kind is TaskKind.MANUAL for spec in notebook.tasks),
+        outcome=Outcome.ERROR,
+        tasks=tasks,
+        message=message,
+        notebook_sha256=digest,
+    )
+
+
+def no_checks_run(spec: TaskSpec, suite: Suite | None, why: str) -> tuple[CheckResult, ...]:
+    """Records of a task that was never judged."""
+    if spec.kind is TaskKind.MANUAL:
+        return ()
+    if spec.kind is TaskKind.SUITE and suite is not None:
+        return tuple(not_run(check, why) for check in suite.checks[spec.id])
+    return (
+        CheckResult(spec.id, spec.id, Outcome.NOT_RUN, spec.max_score, 0.0, Explanation(f"Not run: {why}.")),
+    )
+
+
+def in_kernel(spec: TaskSpec, cell: CellResult) -> CheckResult:
+    """A plain nbgrader test cell: full points when it ran through, or the number its last expression gave."""
+    score = spec.max_score if cell.outcome in (Outcome.PASSED, Outcome.OUTPUT_LIMIT) else 0.0
+    outcome, text = cell.outcome, cell.message
+    results = [output for output in cell.outputs if output["output_type"] == "execute_result"]
+    if score and results:
+        shown = results[0]["data"].get("text/plain", "")
+        try:
+            claimed = float(shown)
+        except ValueError:
+            claimed = math.nan
+        if not 0.0 <= claimed <= spec.max_score:
+            claimed, text = (
+                0.0,
+                f"The test cell gave {shown[:80]!r} where points from 0 to {spec.max_score:g} were expected.",
+            )
+        score = claimed
+        outcome = Outcome.PASSED if score == spec.max_score else Outcome.FAILED
+    elif outcome is Outcome.ERROR:
+        outcome = Outcome.FAILED
+    explanation = (
+        None if outcome is Outcome.PASSED else Explanation(text or f"{score:g} of {spec.max_score:g} points.")
+    )
+    return CheckResult(spec.id, spec.id, outcome, spec.max_score, score, explanation, wall_s=cell.wall_s)
+
+
+def in_kernel_error(spec: TaskSpec, error: BaseException) -> CheckResult:
+    """The record of a plain test cell that the engine could not run."""
+    return CheckResult(spec.id, spec.id, Outcome.ENGINE_ERROR, spec.max_score, None, Explanation(str(error)))
+
+
+def lost(record: CheckResult, error: SandboxError) -> CheckResult:
+    """``record`` with the outcome of a sandbox that ended under it."""
+    outcome = Outcome.TIMEOUT if isinstance(error, SandboxTimeout) else Outcome.ERROR
+    if isinstance(error, SandboxDied) and error.memory:
+        outcome = Outcome.MEMORY
+    elif isinstance(error, WireError) or (isinstance(error, SandboxDied) and (error.status or -1) >= 0):
+        outcome = Outcome.HOSTILE
+    return replace(record, outcome=outcome)
+
+
+def cell_outcome(reply: Mapping[str, Any], wall_s: float) -> tuple[Outcome, str | None]:
+    """Outcome of a cell from what its sandbox says of it, and a message."""
+    if reply.get("timeout") is True:
+        return Outcome.TIMEOUT, f"Stopped after {wall_s:g} s: look for a loop that never ends."
+    error = reply.get("error")
+    if error is not None:
+        return Outcome.ERROR, str(error)[:2000]
+    if reply.get("truncated") is True:
+        return Outcome.OUTPUT_LIMIT, "It printed more than allowed; the rest was dropped."
+    return Outcome.PASSED, None
+
+
+def cell_death(error: SandboxError, wall_s: float) -> tuple[Outcome, str]:
+    """Outcome of a cell that ended its sandbox, and why."""
+    if isinstance(error, SandboxTimeout):
+        return Outcome.TIMEOUT, f"it did not stop after {wall_s:g} s and was ended."
+    if isinstance(error, WireError):
+        return Outcome.HOSTILE, f"it wrote to the grader's own channel ({error})."
+    if isinstance(error, SandboxDied) and error.memory:
+        return Outcome.MEMORY, "it needed more memory than allowed and was ended."
+    status = error.status if isinstance(error, SandboxDied) else None
+    outcome = Outcome.HOSTILE if status is not None and status >= 0 else Outcome.ERROR
+    return outcome, f"{error}."

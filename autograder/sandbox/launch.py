@@ -1,0 +1,211 @@
+"""Start a zygote from the judge's side, and spawn sandboxes from it."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import itertools
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import msgpack
+
+from autograder.errors import SandboxError, SandboxUnavailable
+from autograder.limits import Limits
+from autograder.sandbox import cgroup, jail
+from autograder.sandbox.client import Sandbox
+from autograder.wire import Bounds, Channel
+
+__all__ = ["Zygote"]
+
+START_WALL_S = 120.0
+"""How long the zygote may import and warm up."""
+_UID_BASE = 1_879_048_192
+_UID_SPAN = 1_000_000
+
+
+class Zygote:
+    """A running zygote. :meth:`start` waits until it is warm."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, chain: str) -> None:
+        self._process, self._control, self.chain = process, control, chain
+        self.report: Mapping[str, Any] = {}
+        self._pool: cgroup.CgroupPool | None = None
+        self._pool_limits: Limits | None = None
+        self._pool_pid = 0
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether children are jailed; false only after ``--unsafe-no-sandbox``."""
+        return self.chain != "none"
+
+    @classmethod
+    def start(cls, *, sandbox: bool = True, device: str = "cpu") -> Zygote:
+        """Start a zygote and wait until it is warm.
+
+        :raises SandboxUnavailable: this machine cannot build a sandbox; the message names the cure.
+        """
+        return cls.launch(sandbox=sandbox, device=device).ready()
+
+    @classmethod
+    def launch(cls, *, sandbox: bool = True, device: str = "cpu") -> Zygote:
+        """Start a zygote without waiting; call :meth:`ready` before :meth:`spawn`."""
+        chain = "none"
+        if sandbox:
+            support = jail.support()
+            if support.chain == "none":
+                raise SandboxUnavailable(support.message())
+            chain = support.chain
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = (
+            f"import sys; sys.path.append({str(Path(__file__).resolve().parents[2])!r}); "
+            "from autograder.sandbox.zygote import main; sys.exit(main(sys.argv[1:]))"
+        )
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-c", code, str(theirs.fileno()), chain, device, _font_cache()],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+                cwd="/",
+            )
+        return cls(process, ours, chain)
+
+    def ready(self) -> Zygote:
+        """Wait until it is warm; itself."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        message = self._control.recv(65536) if poll.poll(START_WALL_S * 1000) else b""
+        if not message:
+            self._process.kill()
+            detail = (
+                self._process.stderr.read().decode("utf-8", "replace")[-2000:] if self._process.stderr else ""
+            )
+            raise SandboxUnavailable(
+                f"the sandbox did not start:\n{detail.strip() or 'it was not ready in time'}"
+            )
+        self.report = msgpack.unpackb(message)
+        return self
+
+    def spawn(self, limits: Limits, *, seed: int, wall_s: float = 30.0) -> Sandbox:
+        """A fresh sandbox.
+
+        :raises SandboxUnavailable: it could not be set up (our fault or the machine's, not the student's).
+        """
+        wire_ours, wire_theirs = socket.socketpair()
+        status_ours, status_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        uid = _UID_BASE + (os.getpid() * 1000 + next(self._numbers)) % _UID_SPAN
+        request = msgpack.packb({"seed": seed, "uid": uid, "limits": asdict(limits)})
+        with wire_theirs, status_theirs:
+            fds = array.array("i", [wire_theirs.fileno(), status_theirs.fileno()])
+            try:
+                self._control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            except OSError as error:
+                raise SandboxUnavailable(f"the zygote is gone ({error}); start the command again") from error
+        pidfd = _receive_pidfd(status_ours, wall_s)
+        group = self._cgroup(limits)
+        sandbox = Sandbox(
+            Channel(wire_ours, Bounds(payload_bytes=limits.frame_mb << 20)), status_ours, pidfd, group
+        )
+        try:
+            if group is not None:
+                group.add(_host_pid(pidfd))
+            missing = sandbox.request("hello", wall_s=wall_s)
+        except SandboxError as error:
+            sandbox.close()
+            raise SandboxUnavailable(f"a sandbox could not be set up: {error}") from error
+        layers = [str(name) for name in missing] if isinstance(missing, list) else []
+        if group is None and self.sandboxed:
+            layers.append("cgroup")
+        sandbox.missing_layers = tuple(layers)
+        return sandbox
+
+    def _cgroup(self, limits: Limits) -> cgroup.Cgroup | None:
+        if not self.sandboxed:
+            return None
+        key = (limits.memory_mb, limits.processes)
+        old = self._pool_limits and (self._pool_limits.memory_mb, self._pool_limits.processes)
+        if self._pool is None or self._pool_pid != os.getpid() or key != old:
+            if self._pool is not None and self._pool_pid == os.getpid():
+                self._pool.close()
+            self._pool, self._pool_limits, self._pool_pid = cgroup.CgroupPool(limits), limits, os.getpid()
+        return self._pool.acquire()
+
+    def close(self) -> None:
+        """End the zygote and every sandbox of it."""
+        if self._pool is not None and self._pool_pid == os.getpid():
+            self._pool.close()
+            self._pool = None
+        self._control.close()
+        if self._process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(2.0)
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+    def forget(self) -> None:
+        """In a forked judge worker at its end: drop the inherited ends without ending the zygote."""
+        if self._pool is not None and self._pool_pid == os.getpid():
+            self._pool.close()
+        self._control.close()
+
+
+def _receive_pidfd(status: socket.socket, wall_s: float) -> int:
+    poll = select.poll()
+    poll.register(status, select.POLLIN)
+    started = time.monotonic()
+    if poll.poll(wall_s * 1000):
+        _, ancillary, _, _ = status.recvmsg(4096, socket.CMSG_SPACE(4))
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(data) >= 4:
+                return array.array("i", data[:4])[0]
+    raise SandboxUnavailable(f"the zygote did not start a sandbox within {time.monotonic() - started:.0f} s")
+
+
+def _host_pid(pidfd: int) -> int:
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1])
+    raise SandboxUnavailable("the sandbox's process id cannot be read from /proc")
+
+
+def _font_cache() -> str:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(base) / "nn-autograder" / "matplotlib"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return ""
+    return str(folder)
+
+
+def _environment() -> dict[str, str]:
+    """What the zygote starts with: nothing of the grader's environment."""
+    from autograder.sandbox.zygote import ENVIRONMENT
+
+    wanted = dict(ENVIRONMENT)
+    # Some processors need these to get right results from an older OpenBLAS; they carry nothing private.
+    wanted.update(
+        {name: os.environ[name] for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if name in os.environ}
+    )
+    return wanted

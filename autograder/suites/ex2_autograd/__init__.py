@@ -1,0 +1,1 @@
+"""Checks of exercise 2, Autograd (slides 01.05)."""

@@ -1,0 +1,1 @@
+"""Checks of exercise 3, SimpleNN (slides 01.06)."""

@@ -1,0 +1,323 @@
+"""count_parameters, collapse and predict: functions that take whole models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autograder import points
+from autograder.checks import (
+    assert_close,
+    assert_dtype,
+    assert_equal,
+    assert_shape,
+    assert_true,
+    assert_unchanged,
+    fail,
+)
+from autograder.judge.recognise import observe
+
+from . import probes, reference
+from .helpers import tensor, unchanged_parameters, wanted_module, whole_number
+
+MODULE = "01.06 Module class"
+LINEAR = "01.06 Activation functions (nesting linear layers)"
+OUTPUT = "01.06 Which activation for which problem?"
+
+# ---------------------------------------------------------------- count_parameters
+
+WHAT = {
+    "mlp": "Sequential(Linear, GELU, Linear)",
+    "linear": "a Linear",
+    "no bias": "a Linear without bias",
+    "nested": "a model with parameters of its own and layers inside layers",
+    "empty": "a model without parameters",
+    "frozen layer": "an MLP whose first layer is frozen",
+    "frozen weight": "a Linear whose weight is frozen",
+    "all frozen": "a frozen Linear",
+    "same layer twice": "a model that uses one layer twice",
+    "tied": "a model whose two layers share one weight",
+    "batch norm": "a model with BatchNorm, which has buffers besides its parameters",
+}
+
+
+def count_everything(count: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, int, int]) -> list[Any]:
+    """The counts of a local implementation."""
+    return [count(probes.model_named(kind, *sizes), *flags) for kind, *flags in cases]
+
+
+def check_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, int, int]) -> None:
+    got = []
+    for kind, *flags in cases:
+        model = student.probe_function("model_named").keep(kind, *sizes)
+        model._label = WHAT[kind]
+        before = student.named_parameters(model)
+        got.append(student.count_parameters(model, *flags))
+        unchanged_parameters(
+            before, student.named_parameters(model), name="the model", slide=MODULE, mistake="changes_model"
+        )
+    plain = [v.detach().item() if type(v) is Tensor and v.numel() == 1 and not v.is_meta else v for v in got]
+    observe("count_parameters", plain, by=lambda impl: count_everything(impl, cases, sizes))
+    for value, (kind, *flags) in zip(got, cases, strict=True):
+        flag = "" if not flags else f", trainable_only={flags[0]}"
+        name = f"count_parameters(model{flag}) for {WHAT[kind]}"
+        number = whole_number(value, name=name, slide=MODULE, none="missing_return")
+        wanted = reference.count_parameters(probes.model_named(kind, *sizes), *flags)
+        if number != wanted:
+            fail(
+                f"{name} is {number}: that is {'more' if number > wanted else 'less'} than there are.",
+                called=name,
+                expected="the number of numbers in all parameters that count",
+                got=str(number)[:40],
+                hint="p.numel() for each p in model.parameters(); trainable_only leaves out requires_grad=False.",
+                slide=MODULE,
+            )
+
+
+@points("count_parameters", 1)
+def test_count_all(student, draw):
+    model = student.probe_function("model_named").keep("mlp", 128, 256, 10)
+    model._label = WHAT["mlp"]
+    got = whole_number(
+        student.count_parameters(model), name="count_parameters(model)", slide=MODULE, none="missing_return"
+    )
+    kinds = ("mlp", "linear", "no bias", "nested", "empty")
+    if got == 35594:  # else the draws below tell which mistake it is
+        check_counts(student, [(kind,) for kind in kinds], draw.sizes(3))
+    else:
+        observe("count_parameters", [got], by=lambda impl: count_everything(impl, [("mlp",)], (128, 256, 10)))
+        assert_equal(
+            got,
+            35594,
+            name="count_parameters(Sequential(Linear(128, 256), GELU, Linear(256, 10)))",
+            reveal=True,
+            hint="128 · 256 + 256 + 256 · 10 + 10",
+            slide=MODULE,
+        )
+
+
+@points("count_parameters", 0.5)
+def test_count_trainable(student, draw):
+    kinds = ("frozen layer", "frozen weight", "all frozen", "mlp")
+    cases: list[tuple[Any, ...]] = [(kind, flag) for kind in kinds for flag in (True, False)]
+    check_counts(student, cases + [(kind,) for kind in kinds], draw.sizes(3))
+
+
+@points("count_parameters", 0.5)
+def test_count_once(student, draw):
+    kinds = ("same layer twice", "tied", "batch norm")
+    check_counts(student, [(kind, flag) for kind in kinds for flag in (True, False)], draw.sizes(3))
+
+
+# ---------------------------------------------------------------- collapse
+
+
+def local_collapse(impl: Any, numbers: list[Any], x: Tensor) -> Any:
+    """The output of what a local implementation makes of two local layers."""
+    W_A, b_A, W_B, b_B = numbers
+    torch.manual_seed(0)
+    y = impl(probes.linear(W_A, b_A), probes.linear(W_B, b_B))(x)
+    return y.detach() if isinstance(y, Tensor) else y
+
+
+def run_collapse(student: Any, numbers: list[Any], x: Tensor, reveal: bool = False) -> None:
+    """collapse of two layers with these numbers is one layer, does the same, and leaves the two alone."""
+    W_A, b_A, W_B, b_B = numbers
+    make = student.probe_function("linear")
+    layers = make.keep(W_A, b_A), make.keep(W_B, b_B)
+    for label, layer in zip("AB", layers, strict=True):
+        layer._label = label
+    before = [student.named_parameters(layer) for layer in layers]
+    C = student.collapse(*layers)
+    check_layer(student, C, i=W_A.shape[1], o=W_B.shape[0])
+    y = C(x)
+    observe("collapse", y, by=lambda impl: local_collapse(impl, numbers, x))
+    biases = " and ".join(n for n, b in (("A", b_A), ("B", b_B)) if b is not None) or "neither layer"
+    name = f"C(x), where {biases} {'have' if biases == 'A and B' else 'has'} a bias,"
+    tensor(y, (len(x), W_B.shape[0]), name=name, slide=LINEAR, dtype="float32")
+    right = x.double() @ W_A.double().T + (0 if b_A is None else b_A.double())
+    right = right @ W_B.double().T + (0 if b_B is None else b_B.double())
+    assert_close(
+        y,
+        right,
+        atol=1e-4,
+        name=name,
+        reveal=reveal,
+        hint="Put A(x) = W_A x + b_A into B(z) = W_B z + b_B and multiply out.",
+        slide=LINEAR,
+    )
+    for label, layer, old in zip("AB", layers, before, strict=True):
+        unchanged_parameters(
+            old, student.named_parameters(layer), name=label, slide=LINEAR, mistake="changes_layers"
+        )
+
+
+def check_layer(student: Any, C: Any, i: int, o: int) -> None:
+    """C is one layer with a weight (o, i)."""
+    if C is None:
+        fail(
+            "collapse(A, B) returned None.",
+            hint="return the new layer",
+            slide=LINEAR,
+            mistake="missing_return",
+        )
+    if type(C) is Tensor or (type(C) in (tuple, list) and any(type(part) is Tensor for part in C)):
+        fail(
+            "collapse(A, B) returned numbers, not a layer.",
+            expected="an nn.Linear",
+            got=type(C).__name__,
+            hint="Make nn.Linear(A.in_features, B.out_features) and write the numbers into it.",
+            slide=LINEAR,
+            mistake="numbers_not_layer",
+        )
+    wanted_module(student, C, name="collapse(A, B)", slide=LINEAR, label="C")
+    about = student.probe("describe", C)
+    parts = about.get("parts") if type(about) is dict else None
+    found = student.named_parameters(C)
+    if parts != 1 or "weight" not in found:
+        fail(
+            "collapse(A, B) is not one layer.",
+            expected="one nn.Linear, with one weight",
+            got=f"{C.type_name} with the parameters {', '.join(found) or 'none'}"[:200],
+            hint="Calling two layers one after the other is right, but they are still two.",
+            slide=LINEAR,
+            mistake="two_layers",
+        )
+    assert_shape(
+        found["weight"],
+        (o, i),
+        name="C.weight",
+        hint="C goes from the inputs of A to the outputs of B: nn.Linear(A.in_features, B.out_features).",
+        slide=LINEAR,
+        mistake="sizes_turned" if tuple(found["weight"].shape) == (i, o) else None,
+    )
+
+
+def numbers_for(draw: Any, i: int, h: int, o: int, bias_A: bool = True, bias_B: bool = True) -> list[Any]:
+    W_A, b_A, W_B, b_B = draw.tensors(i=i, h=h, o=o).of("W_A: h i", "b_A: h", "W_B: o h", "b_B: o")
+    return [W_A, b_A if bias_A else None, W_B, b_B if bias_B else None]
+
+
+@points("collapse", 1.5)
+def test_collapse_with_biases(student, draw):
+    numbers = [[[1.0, 2.0], [0.0, 1.0], [1.0, 1.0]], [1.0, -1.0, 2.0], [[1.0, 0.0, 2.0]], [10.0]]
+    run_collapse(student, [torch.tensor(part) for part in numbers], torch.tensor([[1.0, 1.0]]), reveal=True)
+    for i, h, o in ((5, 7, 2), draw.sizes(3), (4, 1, 3), (3, 3, 3)):
+        run_collapse(student, numbers_for(draw, i, h, o), draw.tensors(i=i).of("x: 6 i"))
+
+
+@points("collapse", 1.5)
+def test_collapse_without_biases(student, draw):
+    for bias_A, bias_B in ((True, False), (False, True), (False, False)):
+        i, h, o = draw.sizes(3)
+        numbers = numbers_for(draw, i, h, o, bias_A, bias_B)
+        run_collapse(student, numbers, draw.tensors(i=i).of("x: 4 i"))
+
+
+# ---------------------------------------------------------------- predict
+
+
+def predict_all(predict: Any, cases: list[tuple[Tensor, Tensor]], training: bool) -> list[Any]:
+    """The classes of a local implementation."""
+    return [predict(probes.recorder(weight, training), X) for weight, X in cases]
+
+
+def ask(student: Any, weight: Tensor, X: Tensor, training: bool) -> tuple[Any, Any]:
+    """The model and the prediction."""
+    model = student.probe_function("recorder").keep(weight, training)
+    model._label = "model"
+    return model, student.predict(model, X)
+
+
+def check_classes(got: Any, weight: Tensor, X: Tensor, expected: list[int] | None = None) -> None:
+    """``got`` names, for each row of X, a class with the highest score: any of them in a tie."""
+    name, scores = f"predict(model, X) with X of shape {tuple(X.shape)}", (X.double() @ weight.double().T)
+    turned = getattr(got, "shape", None) == (scores.shape[1],)
+    got = tensor(
+        got,
+        (len(X),),
+        name=name,
+        slide=OUTPUT,
+        none="missing_return",
+        hint="One class for each row of X: argmax over the classes, which are dim=1.",
+        mistake="argmax_over_samples" if turned and scores.shape[1] != len(X) else None,
+    )
+    assert_dtype(got, "int64", name=name, hint="argmax gives int64 by itself.", slide=OUTPUT)
+    if expected is not None:
+        assert_equal(
+            got, torch.tensor(expected), name=name, reveal=True, slide=OUTPUT, hint="Classes count from 0."
+        )
+    inside = bool(((got >= 0) & (got < scores.shape[1])).all())
+    best = inside and bool((scores.gather(1, got[:, None])[:, 0] >= scores.max(dim=1).values - 1e-4).all())
+    if not best:
+        fail(
+            f"{name} names a class that has not the highest score.",
+            expected=f"for each row the class, 0 to {scores.shape[1] - 1}, with the highest score",
+            got="another class" if inside else "a class that does not exist",
+            hint="model(X) is (N, C): one score for each class. argmax(dim=1).",
+            slide=OUTPUT,
+        )
+
+
+@points("predict", 1)
+def test_predict_classes(student, draw):
+    eye = torch.eye(3)
+    shown = torch.tensor([[0.1, 2.0, -1.0], [3.0, 0.0, 1.0], [-5.0, -4.0, -3.0], [0.0, 1.0, 0.5]])
+    n, c, d = draw.sizes(3)
+    ties = torch.tensor([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0], [-1.0, -1.0, -1.0]])
+    W1, X1, W2, X2, W3, X3 = draw.tensors(n=n, c=c, d=d).of("c d", "n d", "c d", "1 d", "n d", "n d")
+    cases = [(eye, shown), (W1, X1), (W2, X2), (W3, X3), (eye, ties)]
+    got = []
+    for weight, X in cases:
+        got.append(ask(student, weight, X, True)[1])
+        assert_unchanged(student.last, ignore=[0], hint="Leave X as it came.", slide=OUTPUT)
+    observe("predict", got, by=lambda impl: predict_all(impl, cases, True))
+    check_classes(got[0], eye, shown, [1, 0, 2, 1])
+    for value, (weight, X) in zip(got[1:], cases[1:], strict=True):
+        check_classes(value, weight, X)
+
+
+@points("predict", 1)
+def test_predict_conduct(student, draw):
+    weight, X = draw.tensors(n=5, c=3, d=4).of("weight: c d", "X: n d")
+    for training in (True, False):
+        model, got = ask(student, weight, X, training)
+        check_classes(got, weight, X)
+        notes = student.probe("seen")
+        rows = [row for row in notes if type(row) is list and len(row) == 3] if type(notes) is list else []
+        assert_true(bool(rows), "predict did not call the model it was given.", slide=OUTPUT)
+        told = {
+            "called": f"predict(model, X) with a model in {'training' if training else 'eval'} mode",
+            "slide": OUTPUT,
+        }
+        if any(row[0] is not False or row[1] is not False for row in rows):
+            only = all(row[0] is False for row in rows)
+            fail(
+                "The model was in training mode when it predicted.",
+                expected="model.training is False during the forward pass, and so it is in all parts of the model",
+                got="model.training was set, its layers were not told" if only else "training mode",
+                hint="model.eval() before model(X): Dropout and BatchNorm behave differently in training.",
+                mistake="training_flag_only" if only else "not_eval",
+                **told,
+            )
+        if any(row[2] is not False for row in rows):
+            fail(
+                "The forward pass built a graph, which nobody needs here.",
+                expected="scores that do not require a gradient",
+                got="scores with a graph",
+                hint="with torch.no_grad(): (detach comes too late, the graph has been built by then.)",
+                mistake="graph_built",
+                **told,
+            )
+        modes = student.probe("training_modes", model)
+        if modes != [training, training]:
+            fail(
+                f"The model came in {'training' if training else 'eval'} mode and left in another.",
+                expected=f"model.training is {training} before and after, for all parts of the model",
+                got=f"model.training is {modes[0] if type(modes) is list and modes else '?'} afterwards",
+                hint="was = model.training … model.train(was)",
+                mistake="mode_not_restored" if training else "always_training",
+                **told,
+            )

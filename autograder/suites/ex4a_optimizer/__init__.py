@@ -1,0 +1,1 @@
+"""Checks of exercise 4a, Optimizers (slides 01.08)."""

@@ -1,0 +1,1 @@
+"""Checks of exercise 4b: loss functions and the training loop."""
