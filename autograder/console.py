@@ -68,6 +68,9 @@ def first_message(result: NotebookResult) -> str:
     """The one message that says most about ``result``: its own, a known mistake, a failure."""
     if result.message:
         return short(result.message)
+    for cell in result.cells:
+        if cell.outcome in (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE):
+            return short(f"cell {cell.index + 1}: {cell.message or cell.outcome}")
     failed = [
         (task, check)
         for task in result.tasks
@@ -78,7 +81,8 @@ def first_message(result: NotebookResult) -> str:
     if not named:
         return ""
     task, check = named[0]
-    return short(f"{task.id}: {check.explanation.summary if check.explanation else check.outcome}")
+    summary = check.explanation.summary if check.explanation else str(check.outcome)
+    return short(summary if summary.startswith(task.id) else f"{task.id}: {summary}")
 
 
 class Ticker(AbstractContextManager["Ticker"]):

@@ -10,9 +10,8 @@ nbgrader test cell, whose hidden lines could stand in a traceback, neither outpu
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -21,15 +20,15 @@ from typing import Any
 
 import jinja2
 
-from autograder.display import Budget, Shown, clean_text, outputs, shorten
+from autograder.display import Budget, clean_text, shorten
+from autograder.feedback_cells import ShownCell, group, titles_of
 from autograder.layout import Course
-from autograder.models import CellResult, CheckResult, NotebookResult, Outcome, TaskKind, TaskResult
+from autograder.models import CheckResult, NotebookResult, Outcome, TaskKind, TaskResult
 
 __all__ = ["render", "write"]
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 _MAX_PART = 4_000
-_MAX_CODE = 20_000
 
 # What an outcome is called on the page: a few words, and the name of an icon.
 _WORDS: Mapping[Outcome, tuple[str, str]] = {
@@ -59,14 +58,6 @@ class _Check:
     traceback: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    source: str
-    outputs: tuple[Shown, ...]
-    note: str
-    prose: bool = False
-
-
 @dataclass(slots=True)
 class _Task:
     id: str
@@ -84,14 +75,19 @@ class _Task:
     failed: list[_Check]
     not_run: list[_Check]
     passed: list[_Check]
-    cells: list[_Cell] = field(default_factory=list)
+    cells: list[ShownCell] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> str:
+        """Why one of its cells was ended from outside, if one was."""
+        return next((cell.stopped for cell in self.cells if cell.stopped), "")
 
 
 def render(result: NotebookResult, *, student: str, timestamp: datetime | None = None) -> str:
     """The page of ``result`` as HTML. ``timestamp`` is when it was graded; left out when None."""
     budget = Budget()
-    groups, rest = _group(result, budget)
-    titles = _titles(result)
+    groups, rest = group(result, budget)
+    titles = titles_of(result)
     tasks = [_task(number, task, titles) for number, task in enumerate(result.tasks, 1)]
     for task in tasks:
         task.cells = groups.get(task.id, [])
@@ -279,116 +275,8 @@ def _check_name(id: str, task: str) -> str:
 
 
 def _first(tasks: Sequence[_Task]) -> tuple[_Task, _Check] | None:
-    """The message to read first: the first one that names a known mistake, else the first one."""
+    """The check to read first: of a task whose code had to be stopped, else a known mistake, else any."""
     failures = [(task, check) for task in tasks for check in task.failed if task.state != "engine"]
+    stopped = [pair for pair in failures if pair[0].stopped]
     named = [pair for pair in failures if pair[1].mistake]
-    return next(iter(named or failures), None)
-
-
-# -- the notebook's cells
-
-
-def _cells(result: NotebookResult) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
-    """Index, cell and nbgrader metadata of every cell of the graded notebook."""
-    notebook = result.notebook or {}
-    for index, cell in enumerate(notebook.get("cells", ())):
-        metadata = cell.get("metadata")
-        marks = metadata.get("nbgrader") if isinstance(metadata, Mapping) else None
-        yield index, cell, marks if isinstance(marks, Mapping) else {}
-
-
-def _group(result: NotebookResult, budget: Budget) -> tuple[dict[str, list[_Cell]], list[_Cell]]:
-    """The cells to show with each task, and those to show at the end.
-
-    With a task go its solution cells and what follows them up to its test cell; at the end go the other
-    code cells that printed something or failed.
-    """
-    done = {cell.index: cell for cell in result.cells}
-    kinds = {task.id: task.kind for task in result.tasks}
-    groups: dict[str, list[_Cell]] = {}
-    rest: list[_Cell] = []
-    pending: list[_Cell] = []
-    inside = False
-    for index, cell, marks in _cells(result):
-        id = marks.get("grade_id")
-        grade, solution = bool(marks.get("grade")), bool(marks.get("solution"))
-        is_code = cell.get("cell_type") == "code"
-        kind = kinds.get(id) if grade and isinstance(id, str) else None
-        inside = inside or solution
-        if kind is TaskKind.MANUAL:
-            groups[str(id)] = [_shown(cell, done.get(index), budget, prose=not is_code)]
-        elif kind is not None:
-            test = _shown(cell, done.get(index), budget, source=False, quiet=kind is TaskKind.IN_KERNEL)
-            groups[str(id)] = pending + ([test] if test.outputs or test.note else [])
-            pending, inside = [], False
-        elif is_code and inside:
-            pending.append(_shown(cell, done.get(index), budget))
-        elif is_code:
-            shown = _shown(cell, done.get(index), budget)
-            rest += [shown] if shown.outputs or shown.note else []
-    return groups, rest + [cell for cell in pending if cell.outputs or cell.note]
-
-
-def _shown(
-    cell: Mapping[str, Any],
-    done: CellResult | None,
-    budget: Budget,
-    *,
-    source: bool = True,
-    quiet: bool = False,
-    prose: bool = False,
-) -> _Cell:
-    text = (
-        shorten(clean_text(cell.get("source")).strip("\n"), min(_MAX_CODE, max(200, budget.text)))
-        if source
-        else ""
-    )
-    budget.text -= len(text)
-    shown = outputs(done.outputs, budget) if done is not None and not quiet else []
-    note = ""
-    if done is not None and done.outcome not in (Outcome.PASSED, Outcome.ERROR):
-        note = f"This cell {_CELL_WORDS[done.outcome]}."
-        if shown and shown[-1].kind == "stderr" and shown[-1].text.startswith("[grader]"):
-            shown.pop()  # the same, said for people who read the notebook
-    return _Cell(text, tuple(shown), note, prose)
-
-
-_CELL_WORDS: Mapping[Outcome, str] = {
-    Outcome.FAILED: "did not hold",
-    Outcome.TIMEOUT: "took too long and was stopped",
-    Outcome.MEMORY: "needed too much memory and was stopped",
-    Outcome.OUTPUT_LIMIT: "printed more than allowed; the rest was dropped",
-    Outcome.HOSTILE: "was stopped by the sandbox",
-    Outcome.NOT_RUN: "was not run",
-    Outcome.ENGINE_ERROR: "could not be run; it is not your fault",
-}
-
-
-_HEADING = re.compile(r"^(#{1,4})\s+(.+?)\s*#*\s*$", re.MULTILINE)
-
-
-def _titles(result: NotebookResult) -> dict[str, str]:
-    """Task id → the heading above its first solution cell; "" → the notebook's own title."""
-    titles: dict[str, str] = {}
-    heading = above = ""
-    for _, cell, marks in _cells(result):
-        id = marks.get("grade_id")
-        graded = bool(marks.get("grade")) and isinstance(id, str)
-        if cell.get("cell_type") == "markdown" and not graded:
-            for match in _HEADING.finditer(clean_text(cell.get("source"))[:20_000]):
-                text = shorten(re.sub(r"[`*]", "", match[2]).replace("\n", " "), 90)
-                if len(match[1]) == 1:
-                    titles.setdefault("", text)
-                else:
-                    heading = text
-        if marks.get("solution") and not above:
-            above = heading
-        if graded:
-            titles[str(id)] = _without_label(above or heading)
-            heading = above = ""
-    return titles
-
-
-def _without_label(heading: str) -> str:
-    """A heading such as "Task affine ★★☆" without the word and the stars."""
-    return re.sub(r"^Task\s*:?\s+|\s*[★☆]+\s*$", "", heading).strip()
+    return next(iter(stopped or named or failures), None)

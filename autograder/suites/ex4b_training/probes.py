@@ -117,8 +117,10 @@ def spied_training(
         }
         if loss.requires_grad:
             # The gradient of this batch alone, computed without touching .grad.
-            found = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)
-            event["fresh"] = flat(found)
+            params = list(model.parameters())
+            found = torch.autograd.grad(loss, params, retain_graph=True, allow_unused=True)
+            pairs = zip(found, params, strict=True)
+            event["fresh"] = flat([torch.zeros_like(p) if grad is None else grad for grad, p in pairs])
             number = event["number"]
             loss.register_hook(
                 lambda grad: events.append({"kind": "backward", "number": number, "scale": float(grad)})
