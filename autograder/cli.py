@@ -178,11 +178,14 @@ def _release(options: argparse.Namespace) -> int:
     from autograder import schedule
     from autograder.release import release
 
-    def grade(assignment: str, path: Path) -> NotebookResult:
-        print(f"running {assignment}/{path.name} …", file=sys.stderr, flush=True)
-        return next(schedule.check_files(settings.course, assignment, [path], limits=settings.limits))
+    # Not "autograde": solution notebooks are for reading, pictures included.
+    with schedule.Checker(settings.course, names, limits=settings.limits, execution="generate") as check:
 
-    report = release(settings.course, names, grade=grade, write=not options.check)
+        def grade(assignment: str, path: Path) -> NotebookResult:
+            print(f"running {assignment}/{path.name} …", file=sys.stderr, flush=True)
+            return check(assignment, path)
+
+        report = release(settings.course, names, grade=grade, write=not options.check)
     for assignment in report.assignments:
         state = f"{len(assignment.changed)} files changed" if assignment.changed else "current"
         print(f"{assignment.name}: {assignment.tasks} tasks, {assignment.points:g} points, {state}")

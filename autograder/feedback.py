@@ -108,6 +108,7 @@ def render(result: NotebookResult, *, student: str, timestamp: datetime | None =
         notices=[shorten(clean_text(notice), 500) for notice in result.notices[:50]],
         unreadable=unreadable,
         engine_error=result.outcome is Outcome.ENGINE_ERROR,
+        any_suite=any(task.kind is TaskKind.SUITE for task in tasks),
         any_in_kernel=any(task.kind is TaskKind.IN_KERNEL for task in tasks),
         sandboxed=result.sandboxed,
         missing_layers=[clean_text(layer) for layer in result.missing_layers] if result.sandboxed else [],

@@ -1,4 +1,4 @@
-"""Which cells of a graded notebook a feedback page shows, beside which task, and what the tasks are called."""
+"""Which cells of a graded notebook stand on its feedback page, beside which task, and the tasks' titles."""
 
 from __future__ import annotations
 

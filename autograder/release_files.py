@@ -129,7 +129,8 @@ def _essence(nb: Mapping[str, Any]) -> object:
         outputs = []
         for output in cell.get("outputs", []):
             texts = [output.get("text", ""), output.get("data", {}).get("text/plain", "")]
-            words = [_NOISE.sub("#", "".join(text)) for text in texts]
+            # a minus sign or another digit moves the columns of a printed array
+            words = ["".join(_NOISE.sub("#", "".join(text)).split()) for text in texts]
             outputs.append((output["output_type"], output.get("name"), sorted(output.get("data", {})), words))
         cells.append(
             {key: value for key, value in cell.items() if key not in ("outputs", "execution_count")}

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from autograder.errors import AutograderError, SandboxUnavailable
 from autograder.layout import Course
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from autograder.grading import Grader
     from autograder.notebook import AssignmentNotebook
 
-__all__ = ["Job", "Pool", "check_files", "grade_submissions"]
+__all__ = ["Checker", "Job", "Pool", "check_files", "grade_submissions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class _Setup:
     device: str
     sandbox: bool
     secret: bytes
+    execution: str = "autograde"
 
 
 def grade_submissions(
@@ -95,11 +96,12 @@ def check_files(
     device: str = "cpu",
     sandbox: bool = True,
     workers: int = 1,
+    execution: str = "autograde",
 ) -> Iterator[NotebookResult]:
     """Grade notebook files without a gradebook, in the order of ``paths``. ``seed`` (default 0) seeds the
     hidden inputs."""
     secret = hashlib.sha256(f"seed {seed or 0}".encode()).digest()
-    setup = _Setup(course, (assignment,), limits, _device(device), sandbox, secret)
+    setup = _Setup(course, (assignment,), limits, _device(device), sandbox, secret, execution)
     done: dict[Path, NotebookResult] = {}
     order = deque(paths)
     for result in _run(setup, [_FileJob(assignment, path) for path in dict.fromkeys(paths)], workers):
@@ -107,6 +109,31 @@ def check_files(
         done[path] = notebook
         while order and order[0] in done:
             yield done[order.popleft()]
+
+
+class Checker:
+    """Grades single notebook files of several assignments with one warm pool. A context manager; call it.
+
+    ``execution`` is what notebooks find in ``NBGRADER_EXECUTION``.
+    """
+
+    def __init__(
+        self, course: Course, assignments: Sequence[str], *, limits: Limits, execution: str = "autograde"
+    ) -> None:
+        secret = hashlib.sha256(b"seed 0").digest()
+        setup = _Setup(course, tuple(assignments), limits, "cpu", True, secret, execution)
+        self._pool = Pool(setup, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.__exit__(*exception)
+
+    def __call__(self, assignment: str, path: Path) -> NotebookResult:
+        """The result of the notebook at ``path`` as a submission to ``assignment``."""
+        _, result = next(self._pool.map([_FileJob(assignment, path)]))
+        return cast(NotebookResult, result)
 
 
 class Pool:
@@ -123,6 +150,8 @@ class Pool:
         self._master.start()
         for end in theirs:
             end.close()
+        self._idle: set[Connection] = set()
+        self._alive = set(self._connections)
 
     def __enter__(self) -> Pool:
         return self
@@ -139,15 +168,18 @@ class Pool:
         """Results of ``jobs``, as they are done."""
         waiting: deque[Any] = deque(jobs)
         running: dict[Connection, Any] = {}
-        idle: set[Connection] = set()
-        alive = set(self._connections)
+        idle, alive = self._idle, self._alive
         while waiting or running:
+            for connection in list(idle):
+                if waiting:
+                    idle.discard(connection)
+                    running[connection] = waiting.popleft()
+                    connection.send(running[connection])
             if not alive:
                 raise SandboxUnavailable(
                     "all judge processes ended unexpectedly; run the command again with --debug"
                 )
-            for connection in wait(list(alive)):
-                assert isinstance(connection, Connection)
+            for connection in cast("list[Connection]", wait(list(alive))):
                 try:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
@@ -162,11 +194,6 @@ class Pool:
                 idle.add(connection)
                 if kind == "result":
                     yield value
-            for connection in list(idle):
-                if waiting:
-                    idle.discard(connection)
-                    running[connection] = waiting.popleft()
-                    connection.send(running[connection])
 
 
 def _run(setup: _Setup, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
@@ -228,7 +255,8 @@ def _master(setup: _Setup, connections: list[Connection], parent: int) -> None:
 def _prepare(setup: _Setup, connections: list[Connection]) -> None:
     from autograder.sandbox.launch import Zygote
 
-    starting = Zygote.launch(sandbox=setup.sandbox, device=setup.device)
+    hide = [setup.course.root, *([setup.course.suites] if setup.course.suites else [])]
+    starting = Zygote.launch(sandbox=setup.sandbox, device=setup.device, hide=hide)
     try:
         import torch
 
@@ -244,7 +272,7 @@ def _prepare(setup: _Setup, connections: list[Connection]) -> None:
             # gradcheck imports sympy on first use: half a second, here once and not in each worker.
             torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))
             zygote = starting.ready()
-            grader = Grader(zygote, judge, setup.limits, device=setup.device)
+            grader = Grader(zygote, judge, setup.limits, device=setup.device, execution=setup.execution)
             notebooks = {}
             for name in setup.assignments:
                 suite = judge.suites.get(name)

@@ -170,6 +170,7 @@ def test_noise_in_outputs_is_no_change() -> None:
 
     first = solved("took 0.31 s <Axes at 0x7f3a12345678> in /tmp/a1/x.py\n")
     assert same_solution(first, solved("took 12.5 s <Axes at 0x7f0000000000> in /home/b/x.py\n"))
+    assert same_solution(solved("tensor([ 0.5, -1.25])"), solved("tensor([-10.5,\n   1.2e-05])"))
     assert not same_solution(first, solved("failed after 0.31 s"))
     assert not same_solution(first, solved("took 0.31 s <Axes at 0x1> in /tmp/a1/x.py\n", "g()"))
     assert not same_solution(first, "junk")

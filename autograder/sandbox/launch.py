@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -55,15 +55,17 @@ class Zygote:
         return self.chain != "none"
 
     @classmethod
-    def start(cls, *, sandbox: bool = True, device: str = "cpu") -> Zygote:
+    def start(cls, *, sandbox: bool = True, device: str = "cpu", hide: Sequence[Path] = ()) -> Zygote:
         """Start a zygote and wait until it is warm.
+
+        ``hide`` are folders that no sandbox may see even where they lie below something shown.
 
         :raises SandboxUnavailable: this machine cannot build a sandbox; the message names the cure.
         """
-        return cls.launch(sandbox=sandbox, device=device).ready()
+        return cls.launch(sandbox=sandbox, device=device, hide=hide).ready()
 
     @classmethod
-    def launch(cls, *, sandbox: bool = True, device: str = "cpu") -> Zygote:
+    def launch(cls, *, sandbox: bool = True, device: str = "cpu", hide: Sequence[Path] = ()) -> Zygote:
         """Start a zygote without waiting; call :meth:`ready` before :meth:`spawn`."""
         chain = "none"
         if sandbox:
@@ -71,6 +73,11 @@ class Zygote:
             if support.chain == "none":
                 raise SandboxUnavailable(support.message())
             chain = support.chain
+            if "seccomp" in support.missing:
+                raise SandboxUnavailable(
+                    "libseccomp is missing, so sandboxes could reach the host's kernel; "
+                    "install it (Debian, Ubuntu: apt install libseccomp2)"
+                )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         code = (
             f"import sys; sys.path.append({str(Path(__file__).resolve().parents[2])!r}); "
@@ -78,7 +85,7 @@ class Zygote:
         )
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-c", code, str(theirs.fileno()), chain, device, _font_cache()],
+                [sys.executable, "-I", "-c", code, str(theirs.fileno())],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -86,6 +93,14 @@ class Zygote:
                 pass_fds=(theirs.fileno(),),
                 cwd="/",
             )
+        told = {
+            "chain": chain,
+            "device": device,
+            "font_cache": _font_cache(),
+            "hide": [str(path) for path in hide],
+            "parent": os.getpid(),
+        }
+        ours.send(msgpack.packb(told))
         return cls(process, ours, chain)
 
     def ready(self) -> Zygote:
@@ -104,15 +119,17 @@ class Zygote:
         self.report = msgpack.unpackb(message)
         return self
 
-    def spawn(self, limits: Limits, *, seed: int, wall_s: float = 30.0) -> Sandbox:
-        """A fresh sandbox.
+    def spawn(
+        self, limits: Limits, *, seed: int, execution: str = "autograde", wall_s: float = 30.0
+    ) -> Sandbox:
+        """A fresh sandbox. ``execution`` is what its code finds in ``NBGRADER_EXECUTION``.
 
         :raises SandboxUnavailable: it could not be set up (our fault or the machine's, not the student's).
         """
         wire_ours, wire_theirs = socket.socketpair()
         status_ours, status_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         uid = _UID_BASE + (os.getpid() * 1000 + next(self._numbers)) % _UID_SPAN
-        request = msgpack.packb({"seed": seed, "uid": uid, "limits": asdict(limits)})
+        request = msgpack.packb({"seed": seed, "uid": uid, "limits": asdict(limits), "execution": execution})
         with wire_theirs, status_theirs:
             fds = array.array("i", [wire_theirs.fileno(), status_theirs.fileno()])
             try:

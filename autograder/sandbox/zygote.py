@@ -6,11 +6,9 @@ itself off from the host, and then forks a jailed child for each request. It nev
 it is started with an empty environment, so that nothing worth reading lies in the memory its children
 inherit.
 
-Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits}`` with two descriptors,
-the
-sandbox's end of the wire and a status socket. On the status socket the zygote sends ``{pid}`` with a pidfd,
-and
-``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status socket kills the child.
+Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution}`` and two
+descriptors, the sandbox's end of the wire and a status socket. On the status socket the zygote sends ``{pid}``
+with a pidfd, and ``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status socket kills it.
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ from typing import Any
 
 import msgpack
 
+from autograder.errors import SandboxDied
 from autograder.limits import Limits
 from autograder.sandbox import jail, linux
 
@@ -68,14 +67,14 @@ class _Child:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until the control socket closes. ``arguments``: control descriptor, chain, device, font cache
-    folder."""
-    control_fd, chain, device, font_cache = int(arguments[0]), *arguments[1:4]
-    control = socket.socket(fileno=control_fd)
+    """Serve until the control socket closes; ``arguments`` is its descriptor, the rest comes over it."""
+    control = socket.socket(fileno=int(arguments[0]))
+    told = msgpack.unpackb(control.recv(65536))
+    chain, device, font_cache = told["chain"], told["device"], told["font_cache"]
     support = None
     if chain != "none":
         support = jail.support_for(chain)
-        jail.become_init(support, keep_fds=(control_fd,))
+        jail.become_init(support, keep_fds=(control.fileno(),), parent=told["parent"])
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(ENVIRONMENT, HOME=home, IPYTHONDIR=home)
@@ -91,7 +90,7 @@ def main(arguments: list[str]) -> int:
     collapsed_mb = linux.collapse_heap()
     gc.freeze()
     if support is not None:
-        jail.build_root(jail.RootSpec(devices=device == "cuda"))
+        jail.build_root(jail.RootSpec(hide=tuple(told["hide"]), devices=device == "cuda"))
     control.send(msgpack.packb({"ready": True, "warm_s": warm_s, "collapsed_mb": collapsed_mb}))
     return _serve(control, frontend, support, device)
 
@@ -231,7 +230,7 @@ def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, frontend: Any, 
         channel = Channel(socket.socket(fileno=wire_fd), Bounds(payload_bytes=limits.frame_mb << 20))
         frontend.attach(limits.submission_output_kb << 10)
         os.environ.clear()
-        os.environ.update(ENVIRONMENT)
+        os.environ.update(ENVIRONMENT, NBGRADER_EXECUTION=fields["execution"])
         Agent(channel, frontend, seed=fields["seed"], missing=list(layers.missing)).serve()
     except (
         BaseException

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autograder.checks import assert_shape, assert_true, assert_type
+from autograder.checks import CheckFailed, assert_shape, assert_true, assert_type
 
-__all__ = ["AUTODIFF", "BACKPROP", "MOTIVATION", "number", "parts", "same_bits", "simple", "tensor"]
+__all__ = [
+    "AUTODIFF",
+    "BACKPROP",
+    "MOTIVATION",
+    "about",
+    "as_list",
+    "expect_scene",
+    "number",
+    "parts",
+    "same_bits",
+    "simple",
+    "tensor",
+    "watched",
+]
 
 AUTODIFF = "01.05 Automatic Differentiation"
 BACKPROP = "01.05 Automatic Differentiation (backpropagation)"
@@ -49,12 +64,53 @@ def parts(value: Any, names: Sequence[str], *, name: str, slide: str, **why: Any
     return list(value)
 
 
+def watched(student: Any, probe: str, function: str, *args: Any, shown: Sequence[Any]) -> Any:
+    """``probe(function, *args)`` of ``probes.py``; messages speak of the student's function and ``shown``."""
+    target = student.get(function)
+    try:
+        return student.probe(probe, target, *args)
+    finally:
+        if student.calls:
+            student.last.name, student.last.args = f"Your {function}", list(shown)
+
+
+@contextlib.contextmanager
+def about(record: Any) -> Iterator[None]:
+    """What fails in here is about this call, not about the last one."""
+    try:
+        yield
+    except CheckFailed as failed:
+        called = failed.explanation.called or record.describe()
+        failed.explanation = replace(failed.explanation, called=called)
+        raise
+
+
+def expect_scene(scene: Any, keys: Sequence[str]) -> dict[str, Any]:
+    """What a probe gives, unless somebody in the sandbox got in its way."""
+    ok = type(scene) is dict and all(key in scene for key in keys)
+    assert_true(
+        ok, "The call could not be observed: something in the notebook changes torch or Python itself."
+    )
+    return scene  # type: ignore[no-any-return]
+
+
+def as_list(value: Any, count: int) -> list[Any]:
+    """A list of ``count`` values of a probe; likewise."""
+    ok = type(value) in (list, tuple) and len(value) == count
+    assert_true(
+        ok, "The call could not be observed: something in the notebook changes torch or Python itself."
+    )
+    return list(value)
+
+
 def simple(value: Any) -> Any:
     """Numbers, however they are wrapped, as floats; anything else by the name of its type."""
     if type(value) in (tuple, list):
         return [simple(item) for item in value]
-    if isinstance(value, (int, float, np.number)):
+    if isinstance(value, (int, float, np.floating, np.integer)):
         return float(value)
+    if type(value) is np.ndarray and value.size == 1 and value.dtype.kind in "iuf":
+        return float(value.item())
     if type(value) is Tensor and value.numel() == 1 and not value.is_meta and not value.is_complex():
         return float(value.detach())
     return type(value).__name__

@@ -26,7 +26,9 @@ mistake.on_error(
     "int_tensor",
     error="RuntimeError",
     match="[Oo]nly Tensors of floating point",
-    message="Only floating point tensors can have a gradient: torch.tensor(3) is int64, torch.tensor(3.0) is not.",
+    message=(
+        "Only floating point tensors can have a gradient: torch.tensor(3) is int64, torch.tensor(3.0) is not."
+    ),
     hint="torch.tensor(float(x), requires_grad=True)",
     slide=AUTODIFF,
 )
@@ -35,8 +37,12 @@ mistake.on_error(
     "not_tracked",
     error="RuntimeError",
     match="does not require grad",
-    message="Nothing was recorded on the way from x to y: x does not require a gradient, or the graph was cut.",
-    hint="torch.tensor(x, requires_grad=True); .item(), .detach() and no_grad before backward() cut the graph.",
+    message=(
+        "Nothing was recorded on the way from x to y: x does not require a gradient, or the graph was cut."
+    ),
+    hint=(
+        "torch.tensor(x, requires_grad=True); .item(), .detach() and no_grad before backward() cut the graph."
+    ),
     slide=AUTODIFF,
 )
 mistake.on_error(
@@ -70,12 +76,18 @@ for _id, _message, _hint in (
     ),
     (
         "accumulates",
-        "The second call gives twice the gradient: the old one was still in .grad, and backward() adds to it.",
+        (
+            "The second call gives twice the gradient: the old one was still in .grad, and "
+            "backward() adds to it."
+        ),
         "Make a fresh tensor in each call, or set .grad to None before backward().",
     ),
     (
         "f_called_twice",
-        "f is called {times} times. One call gives the value, and backward() through that very value the slope.",
+        (
+            "f is called {times} times. One call gives the value, and backward() through "
+            "that very value the slope."
+        ),
         "y = f(t) once, then y.backward()",
     ),
     (
@@ -148,7 +160,9 @@ mistake.on_error(
     "uses_autograd",
     error="RuntimeError",
     match="does not require grad|element 0 of tensors",
-    message="This f cannot be differentiated by autograd, and it need not be: two values of f are all you need.",
+    message=(
+        "This f cannot be differentiated by autograd, and it need not be: two values of f are all you need."
+    ),
     hint=_CENTRAL,
     slide=AUTODIFF,
 )
@@ -357,8 +371,11 @@ def _rule(
 _Pair = tuple[Tensor, Tensor]
 
 
-@mistake(
-    "chain_rule",
+def _by_hand(message: str, **words: Any) -> Any:
+    return mistake("chain_rule", message, of="chain_rule_by_hand", **words)
+
+
+@_by_hand(
     "Off by a factor {o}: L is the mean over the {o} outputs, not their sum.",
     hint="∂L/∂ŷ = 2 (ŷ − y) / o",
     slide=BACKPROP,
@@ -368,8 +385,7 @@ def sum_not_mean(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) * s * (1 - s))
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "Half of the gradient: the derivative of the square has a factor 2.",
     hint="∂L/∂ŷ = 2 (ŷ − y) / o",
     slide=BACKPROP,
@@ -378,8 +394,7 @@ def no_factor_two(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: (s - y) * s * (1 - s) / len(y))
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "The factor 2/o of the mean of squares is missing (here o = {o}).",
     hint="∂L/∂ŷ = 2 (ŷ − y) / o",
     slide=BACKPROP,
@@ -389,8 +404,7 @@ def no_two_over_o(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: (s - y) * s * (1 - s))
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "Divided by o twice, or by the number of entries of W: the mean runs over the {o} outputs once.",
     hint="∂L/∂ŷ = 2 (ŷ − y) / o",
     slide=BACKPROP,
@@ -400,8 +414,7 @@ def divided_twice(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) * s * (1 - s) / len(y) ** 2)
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "Divided by the number of inputs. The mean runs over the outputs.",
     hint="∂L/∂ŷ = 2 (ŷ − y) / o",
     slide=BACKPROP,
@@ -410,8 +423,7 @@ def divided_by_inputs(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) * s * (1 - s) / len(x))
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "The sign is wrong: the derivative of (ŷ − y)² with respect to ŷ is 2 (ŷ − y), not 2 (y − ŷ).",
     slide=BACKPROP,
 )
@@ -419,15 +431,12 @@ def sign_flipped(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (y - s) * s * (1 - s) / len(y))
 
 
-@mistake(
-    "chain_rule", "The factor σ′(z) of the chain rule is missing.", hint="σ′ = σ (1 − σ)", slide=BACKPROP
-)
+@_by_hand("The factor σ′(z) of the chain rule is missing.", hint="σ′ = σ (1 − σ)", slide=BACKPROP)
 def no_sigma_prime(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) / len(y))
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "σ′ is taken at σ(z): the sigmoid is applied twice. With s = σ(z) the slope is s (1 − s).",
     slide=BACKPROP,
 )
@@ -439,8 +448,7 @@ def sigma_of_sigma(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, delta)
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "z (1 − z) is not the slope of σ. With s = σ(z) it is s (1 − s).",
     slide=BACKPROP,
 )
@@ -448,51 +456,48 @@ def slope_of_z(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) * z * (1 - z) / len(y))
 
 
-@mistake("chain_rule", "σ′ is s (1 − s) with s = σ(z): the factor 1 − s is missing.", slide=BACKPROP)
+@_by_hand("σ′ is s (1 − s) with s = σ(z): the factor 1 − s is missing.", slide=BACKPROP)
 def sigma_for_slope(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) * s / len(y))
 
 
-@mistake("chain_rule", "σ′ is s (1 − s) with s = σ(z): the factor s is missing.", slide=BACKPROP)
+@_by_hand("σ′ is s (1 − s) with s = σ(z): the factor s is missing.", slide=BACKPROP)
 def one_minus_sigma(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) * (1 - s) / len(y))
 
 
-@mistake("chain_rule", "1 − s² is the slope of tanh. That of σ is s (1 − s).", slide=BACKPROP)
+@_by_hand("1 − s² is the slope of tanh. That of σ is s (1 − s).", slide=BACKPROP)
 def slope_of_tanh(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (s - y) * (1 - s**2) / len(y))
 
 
-@mistake(
-    "chain_rule", "The square is not differentiated: it is still (ŷ − y)².", hint="2 (ŷ − y)", slide=BACKPROP
-)
+@_by_hand("The square is not differentiated: it is still (ŷ − y)².", hint="2 (ŷ − y)", slide=BACKPROP)
 def square_left(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: (s - y) ** 2 * s * (1 - s) / len(y))
 
 
-@mistake("chain_rule", "The sigmoid is missing: ŷ = σ(z), and you compare z with y.", slide=BACKPROP)
+@_by_hand("The sigmoid is missing: ŷ = σ(z), and you compare z with y.", slide=BACKPROP)
 def no_sigmoid(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (z - y) / len(y))
 
 
-@mistake("chain_rule", "z is compared with y. ŷ is σ(z).", slide=BACKPROP)
+@_by_hand("z is compared with y. ŷ is σ(z).", slide=BACKPROP)
 def error_of_z(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return _rule(W, b, x, y, lambda s, z: 2 * (z - y) * s * (1 - s) / len(y))
 
 
-@mistake("chain_rule", "b is missing in z = W x + b.", slide=BACKPROP)
+@_by_hand("b is missing in z = W x + b.", slide=BACKPROP)
 def no_bias(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return reference.chain_rule_by_hand(W, torch.zeros_like(b), x, y)
 
 
-@mistake("chain_rule", "dW and db have changed places.", hint="return dW, db", slide=BACKPROP)
+@_by_hand("dW and db have changed places.", hint="return dW, db", slide=BACKPROP)
 def db_first(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     dW, db = reference.chain_rule_by_hand(W, b, x, y)
     return db, dW
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "dW is transposed. A gradient has the shape of its parameter: W is (o, i), and so is dW.",
     hint="torch.outer(delta, x): delta first",
     slide=BACKPROP,
@@ -502,8 +507,7 @@ def outer_swapped(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return dW.T, db
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "reshape is no transpose: dW has the right shape and the wrong order.",
     hint="torch.outer(delta, x)",
     slide=BACKPROP,
@@ -513,8 +517,7 @@ def outer_reshaped(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return dW.T.reshape(W.shape), db
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "∂z/∂W is x, not W.",
     hint="torch.outer(delta, x)",
     slide=BACKPROP,
@@ -524,16 +527,13 @@ def times_W(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return d[:, None] * W, d
 
 
-@mistake(
-    "chain_rule", "The factor x is missing in dW: ∂z/∂W = x.", hint="torch.outer(delta, x)", slide=BACKPROP
-)
+@_by_hand("The factor x is missing in dW: ∂z/∂W = x.", hint="torch.outer(delta, x)", slide=BACKPROP)
 def no_x(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     d = reference.chain_rule_by_hand(W, b, x, y)[1]
     return d[:, None].expand(W.shape).clone(), d
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "dW is multiplied entry by entry. Each of the o errors meets each of the i inputs: an outer product.",
     hint="torch.outer(delta, x) or delta[:, None] * x",
     slide=BACKPROP,
@@ -543,8 +543,7 @@ def entry_by_entry(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return d * x, d
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "delta @ x is a dot product, one number. dW is an outer product, (o, i).",
     hint="torch.outer(delta, x)",
     slide=BACKPROP,
@@ -554,8 +553,7 @@ def dot_product(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return d @ x, d
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "z = xW + b is the slide's mathematics. W is (out, in) in the code: W @ x + b, or x @ W.T + b.",
     slide=BACKPROP,
 )
@@ -565,8 +563,7 @@ def x_times_W(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return torch.outer(d, x), d
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "The slide's * is mathematics. In PyTorch it multiplies entry by entry; the matrix product is @.",
     hint="W @ x + b",
     slide=BACKPROP,
@@ -577,8 +574,7 @@ def star_product(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return torch.outer(d, x), d
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "db is one number. It has the shape of b: (o,).",
     hint="∂z/∂b = 1: db is delta",
     slide=BACKPROP,
@@ -588,8 +584,7 @@ def db_summed(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return dW, db.sum()
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "db is averaged over the outputs. It has the shape of b: (o,).",
     hint="db is delta",
     slide=BACKPROP,
@@ -599,28 +594,25 @@ def db_averaged(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     return dW, db.mean()
 
 
-@mistake("chain_rule", "db is a column (o, 1). It has the shape of b: (o,).", slide=BACKPROP)
+@_by_hand("db is a column (o, 1). It has the shape of b: (o,).", slide=BACKPROP)
 def db_column(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     dW, db = reference.chain_rule_by_hand(W, b, x, y)
     return dW, db[:, None]
 
 
-@mistake("chain_rule", "db is multiplied by b. ∂z/∂b is 1.", hint="db is delta", slide=BACKPROP)
+@_by_hand("db is multiplied by b. ∂z/∂b is 1.", hint="db is delta", slide=BACKPROP)
 def db_times_b(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     dW, db = reference.chain_rule_by_hand(W, b, x, y)
     return dW, db * b
 
 
-@mistake(
-    "chain_rule", "db is 1. ∂z/∂b is 1, and the factors before it stay.", hint="db is delta", slide=BACKPROP
-)
+@_by_hand("db is 1. ∂z/∂b is 1, and the factors before it stay.", hint="db is delta", slide=BACKPROP)
 def db_is_one(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
     dW, _ = reference.chain_rule_by_hand(W, b, x, y)
     return dW, torch.ones_like(b)
 
 
-@mistake(
-    "chain_rule",
+@_by_hand(
     "db is the sum over a row of dW: the inputs got into it. ∂z/∂b is 1.",
     hint="db is delta",
     slide=BACKPROP,
@@ -863,7 +855,9 @@ mistake.named(
 mistake.named(
     "gd_step",
     "requires_grad_lost",
-    message="After the step a parameter does not require a gradient any more: the next backward() cannot work.",
+    message=(
+        "After the step a parameter does not require a gradient any more: the next backward() cannot work."
+    ),
     hint="with torch.no_grad(): is enough, nothing needs to be switched off.",
     slide=MOTIVATION,
 )
@@ -1013,7 +1007,9 @@ mistake.on_error(
     "leaf_lost",
     error="TypeError|AttributeError",
     match="NoneType",
-    message="w.grad is None: w is not the leaf it was. `w = w - lr * w.grad` makes a new tensor without .grad.",
+    message=(
+        "w.grad is None: w is not the leaf it was. `w = w - lr * w.grad` makes a new tensor without .grad."
+    ),
     hint="w -= lr * w.grad under torch.no_grad() keeps the leaf",
     slide=MOTIVATION,
 )
@@ -1049,7 +1045,6 @@ for _id, _message, _hint in (
         "history holds the sums of the squares, {n} times their mean.",
         "((w * x + b - y) ** 2).mean()",
     ),
-    ("history_rises", "The loss rises. With a small lr each step must make it smaller.", "w -= lr * w.grad"),
     ("remembers", "The same call again gives something else: w, b or history live outside the function.", ""),
     (
         "not_from_zero",

@@ -11,7 +11,35 @@ from torch import Tensor
 from autograder.checks import assert_close, assert_dtype, assert_shape, assert_type, fail
 from autograder.judge.values import is_remote, type_phrase
 
-__all__ = ["gradient", "tensor", "unchanged_parameters", "wanted_module", "whole_number"]
+__all__ = [
+    "gradient",
+    "has_shape",
+    "of_student",
+    "tensor",
+    "unchanged_parameters",
+    "wanted_module",
+    "whole_number",
+]
+
+
+def of_student(student: Any, name: str, slide: str) -> Any:
+    """The student's function or class of this name; fails when it is something that cannot be called."""
+    found = student.get(name)
+    if not is_remote(found):
+        fail(
+            f"{name} is {type_phrase(found)}: it cannot be called.",
+            called=name,
+            expected=f"a class {name}" if name[0].isupper() else f"a function {name}",
+            got=str(type_phrase(found)),
+            hint=f"Is there a line {name} = … below the definition?",
+            slide=slide,
+        )
+    return found
+
+
+def has_shape(value: Any, shape: Sequence[int]) -> bool:
+    """Whether it is a tensor of this shape. Never asks the sandbox."""
+    return type(value) is Tensor and tuple(value.shape) == tuple(shape)
 
 
 def tensor(
@@ -41,6 +69,7 @@ def wanted_module(student: Any, value: Any, *, name: str, slide: str, label: str
         got = getattr(value, "type_name", "") or type_phrase(value)
         fail(
             f"{name} gives {got}, not an nn.Module.",
+            called=name,
             expected="an nn.Module",
             got=str(got),
             hint="class …(nn.Module): with __init__ and forward",

@@ -1,7 +1,7 @@
 """Known wrong answers of exercise 3 and what a student is told about each.
 
-A function or class here is a wrong twin of the student's; its name is the id of the mistake. ``named`` ones are
-recognised by a check, ``on_error`` ones by the exception.
+A function or class here is a wrong twin of the student's; its name is the id of the mistake. ``named`` ones
+are recognised by a check, ``on_error`` ones by the exception.
 """
 
 from __future__ import annotations
@@ -388,7 +388,9 @@ for _task, _slide in (("my_linear", LINEAR), ("simple_mlp", MODULE)):
 mistake.named(
     "my_linear",
     "plain_tensor",
-    message="parameters() is empty: an optimizer would have nothing to learn. Wrap the tensors in nn.Parameter.",
+    message=(
+        "parameters() is empty: an optimizer would have nothing to learn. Wrap the tensors in nn.Parameter."
+    ),
     hint="self.weight = nn.Parameter(torch.randn(out_features, in_features))",
     slide=LINEAR,
 )
@@ -686,7 +688,10 @@ for _name, _function in (
 
     mistake(
         "simple_mlp",
-        f"The argument act is ignored: the hidden layer uses {_name} whatever is asked for (GELU by default).",
+        (
+            f"The argument act is ignored: the hidden layer uses {_name} whatever is asked for (GELU by "
+            f"default)."
+        ),
         slide=MODULE,
         hint="self.act = act()",
         id=f"act_ignored_{_name.lower()}" if _name != "GELU" else "act_ignored",
@@ -696,7 +701,10 @@ mistake.on_error(
     "simple_mlp",
     "act_not_made",
     error="TypeError|AttributeError",
-    match=r"not (GELU|Tanh|ReLU|Sigmoid)\b|'(GELU|Tanh|ReLU|Sigmoid)' object has no attribute|must be Tensor, not type",
+    match=(
+        r"not (GELU|Tanh|ReLU|Sigmoid)\b|'(GELU|Tanh|ReLU|Sigmoid)' object has no attribute|"
+        "must be Tensor, not type"
+    ),
     message="act is a class. Make an object of it first: self.act = act(). Then self.act(x) is a tensor.",
     hint="self.act = act()",
     slide=MODULE,
@@ -1001,7 +1009,9 @@ mistake.on_error(
     "weights_do_not_fit",
     error="RuntimeError",
     match="shapes cannot be multiplied|size mismatch|must match",
-    message="The weights do not fit together in this order: A comes first, so its weight stands on the right.",
+    message=(
+        "The weights do not fit together in this order: A comes first, so its weight stands on the right."
+    ),
     hint="B.weight @ A.weight is (out of B, in of A); the bias is B.weight @ A.bias + B.bias.",
     slide=NESTING,
 )
@@ -1120,14 +1130,13 @@ def best_scores(model: nn.Module, X: Tensor) -> Tensor:
     return _scores(model, X).max(dim=1).values
 
 
-@mistake(
+mistake.named(
     "predict",
-    "max returns (values, indices): only the indices are the classes.",
-    slide=OUTPUT,
+    "values_and_indices",
+    message="max returns (values, indices): only the indices are the classes.",
     hint="argmax(dim=1)",
+    slide=OUTPUT,
 )
-def values_and_indices(model: nn.Module, X: Tensor) -> tuple[Tensor, ...]:
-    return tuple(_scores(model, X).max(dim=1))
 
 
 @mistake("predict", "The result is a column (N, 1). It is (N,).", slide=OUTPUT, hint="without keepdim")

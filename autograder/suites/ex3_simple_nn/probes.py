@@ -45,17 +45,47 @@ def operations_used(f: Callable[[Tensor], Any], z: Tensor) -> list[str]:
     return sorted(log.names)
 
 
+class _Devices(TorchDispatchMode):
+    """Notes an operation that mixes tensors of the meta device with others that have axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed = ""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func.name()).removeprefix("aten::").partition(".")[0]
+        tensors = _tensors([args, kwargs or {}])
+        places = {t.device.type for t in tensors if t.ndim > 0 or t.device.type == "meta"}
+        if len(places) > 1 and "copy" not in name and "index" not in name:
+            self.mixed = self.mixed or name
+        return func(*args, **(kwargs or {}))
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [t for item in value for t in _tensors(item)]
+    if isinstance(value, dict):
+        return [t for item in value.values() for t in _tensors(item)]
+    return []
+
+
 def on_meta(f: Any, shape: list[int]) -> list[Any]:
     """Run f on a tensor of the meta device, which has shapes and no numbers: what came back or was raised.
 
-    A module is moved there first.
+    A module is moved there first. The meta device lets some operations mix devices; a GPU would not.
     """
     try:
         if isinstance(f, nn.Module):
             f = f.to("meta")
-        y = f(torch.empty(shape, device="meta"))
+        x = torch.empty(shape, device="meta")
+        with _Devices() as devices:
+            y = f(x)
     except Exception as problem:
         return ["error", type(problem).__name__, str(problem)[:300]]
+    if devices.mixed:
+        return ["error", "RuntimeError", f"{devices.mixed}: expected all tensors to be on the same device"]
     return ["ok", y.device.type if isinstance(y, Tensor) else type(y).__name__, ""]
 
 

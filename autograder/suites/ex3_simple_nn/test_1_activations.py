@@ -10,7 +10,7 @@ from autograder import points
 from autograder.checks import assert_close, assert_dtype, assert_finite, assert_unchanged, fail
 
 from . import reference
-from .helpers import gradient, tensor
+from .helpers import gradient, of_student, tensor
 
 SLIDE = "01.06 Activation functions"
 READY_MADE = {
@@ -53,7 +53,7 @@ IN_PLACE = {
 
 def check_activation(student: Any, draw: Any, which: str, *, atol: float | None = None) -> None:
     """Everything about one activation. ``atol`` widens the tolerance, for approximations that are usual."""
-    f, right, name = getattr(student, which), getattr(reference, which), f"{which}(z)"
+    f, right, name = of_student(student, which, SLIDE), getattr(reference, which), f"{which}(z)"
     words = {"name": name, "slide": SLIDE, "hint": HINTS[which]}
     rtol = None if atol is None else atol
 
@@ -77,7 +77,7 @@ def check_activation(student: Any, draw: Any, which: str, *, atol: float | None 
         y,
         name=f"{which}(±100)",
         slide=SLIDE,
-        hint="e^100 does not fit into a float32: it is inf, and inf / inf is nan. Where z is large, use e^(-z).",
+        hint="e^100 does not fit into a float32: it is inf, and inf / inf is nan.",
     )
     assert_close(y, right(z.double()), rtol, atol, name=f"{which}(±100)", slide=SLIDE)
 
@@ -114,6 +114,7 @@ def check_ready_made(student: Any, which: str) -> None:
     if found:
         fail(
             f"{which} uses a ready-made activation: {found[0].strip('_')}.",
+            called=f"{which}(z)",
             expected="the formula, with torch.exp, torch.erf, torch.maximum, torch.clamp, torch.where, abs",
             got=f"{which} calls {found[0].strip('_')}",
             hint=HINTS[which],
@@ -131,6 +132,7 @@ def check_device(student: Any, which: str) -> None:
     if elsewhere or (state == "ok" and what == "cpu"):
         fail(
             f"{which}(z) breaks, or comes back on the CPU, when z is on another device.",
+            called=f"{which}(z) with z on the meta device",
             expected="a result on the device of z",
             got=f"{what}: {text}"[:200] if elsewhere else f"a tensor on {what}",
             hint="Make constants with zeros_like(z), z.new_zeros(…) or plain Python numbers.",

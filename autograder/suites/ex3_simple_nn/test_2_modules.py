@@ -20,7 +20,7 @@ from autograder.checks import (
 from autograder.judge.recognise import observe
 
 from . import probes, reference
-from .helpers import gradient, tensor, wanted_module, whole_number
+from .helpers import gradient, has_shape, of_student, tensor, wanted_module, whole_number
 
 LINEAR = "01.06 Linear layers in PyTorch"
 MODULE = "01.06 Module class"
@@ -36,6 +36,7 @@ def moves(student: Any, model: Any, shape: list[int], *, name: str, slide: str) 
     if elsewhere or (state == "ok" and what == "cpu"):
         fail(
             f"After {name}.to(device), {name}(x) does not run on that device.",
+            called=f'{name}.to("meta"); {name}(x) with x on the meta device',
             expected="all tensors of the module follow .to(device)",
             got=f"{what}: {text}"[:200] if elsewhere else f"a tensor on {what}",
             hint="Only parameters, buffers and submodules move. A tensor in a plain attribute stays behind.",
@@ -48,7 +49,7 @@ def moves(student: Any, model: Any, shape: list[int], *, name: str, slide: str) 
 
 
 def new_linear(student: Any, *args: Any, **kwargs: Any) -> Any:
-    model = student.MyLinear(*args, **kwargs)
+    model = of_student(student, "MyLinear", LINEAR)(*args, **kwargs)
     return wanted_module(student, model, name="MyLinear(…)", slide=LINEAR, label="layer")
 
 
@@ -210,7 +211,8 @@ def test_my_linear_gradients(student, draw):
                 f"layer.{key} gets no gradient.",
                 expected=f"layer.{key}.grad is a tensor after y.sum().backward()",
                 got="None",
-                hint=f"forward must use self.{key} itself: no .data, .detach() or no_grad, no copy made in __init__.",
+                hint=f"forward must use self.{key} itself, without .data, .detach() or no_grad.",
+                called="y = layer(x); y.sum().backward()",
                 slide=LINEAR,
                 mistake="graph_cut",
             )
@@ -240,6 +242,7 @@ def test_my_linear_starts_well(student, draw):
     if torch.equal(one, two):
         fail(
             "Two layers start with the same weights.",
+            called="MyLinear(7, 5), twice",
             expected="new random numbers for each layer",
             got="the same numbers twice",
             hint="Seed once, at the top of the notebook, never inside a class.",
@@ -257,7 +260,7 @@ def test_my_linear_starts_well(student, draw):
 
 
 def new_mlp(student: Any, *sizes: int, **kwargs: Any) -> Any:
-    model = student.SimpleMLP(*sizes, **kwargs)
+    model = of_student(student, "SimpleMLP", MODULE)(*sizes, **kwargs)
     return wanted_module(student, model, name="SimpleMLP(…)", slide=MODULE)
 
 
@@ -328,7 +331,7 @@ def local_mlp(impl: Any, weights: list[Tensor], x: Tensor, kwargs: dict[str, Any
 
 
 def output(y: Any, x: Tensor, h: int, o: int) -> Tensor:
-    hidden = getattr(y, "shape", None) == (*x.shape[:-1], h)
+    hidden = has_shape(y, (*x.shape[:-1], h))
     return tensor(
         y,
         (*x.shape[:-1], o),
@@ -365,7 +368,7 @@ def run_mlp(
                 called="model(x), twice in a row",
                 expected="the same numbers twice",
                 got="different numbers",
-                hint="Layers belong into __init__. A layer that forward makes has new random weights each time.",
+                hint="Layers belong into __init__: one that forward makes has new random weights each time.",
                 slide=MODULE,
                 mistake="layers_in_forward",
             )
@@ -427,6 +430,7 @@ def test_simple_mlp_learns(student, draw):
     if all(torch.equal(p, q) for p, q in zip(start, start_of_other, strict=False)):
         fail(
             "Two models start with the same weights.",
+            called="SimpleMLP(…), twice",
             expected="new random weights for each model",
             got="the same numbers twice",
             hint="Seed once, at the top of the notebook, never inside a class.",
@@ -446,6 +450,7 @@ def test_simple_mlp_learns(student, draw):
             f"{lacking[0]} gets no gradient.",
             expected="after y.sum().backward() every parameter has a .grad",
             got=f"None for {', '.join(lacking)}"[:200],
+            called="y = model(x); y.sum().backward()",
             hint="Is every layer used in forward, without .data, .detach() or no_grad?",
             slide=MODULE,
             mistake="graph_cut",

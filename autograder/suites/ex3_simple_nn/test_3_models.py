@@ -18,9 +18,10 @@ from autograder.checks import (
     fail,
 )
 from autograder.judge.recognise import observe
+from autograder.judge.values import is_remote
 
 from . import probes, reference
-from .helpers import tensor, unchanged_parameters, wanted_module, whole_number
+from .helpers import has_shape, of_student, tensor, unchanged_parameters, wanted_module, whole_number
 
 MODULE = "01.06 Module class"
 LINEAR = "01.06 Activation functions (nesting linear layers)"
@@ -54,7 +55,7 @@ def check_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, i
         model = student.probe_function("model_named").keep(kind, *sizes)
         model._label = WHAT[kind]
         before = student.named_parameters(model)
-        got.append(student.count_parameters(model, *flags))
+        got.append(of_student(student, "count_parameters", MODULE)(model, *flags))
         unchanged_parameters(
             before, student.named_parameters(model), name="the model", slide=MODULE, mistake="changes_model"
         )
@@ -71,7 +72,7 @@ def check_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, i
                 called=name,
                 expected="the number of numbers in all parameters that count",
                 got=str(number)[:40],
-                hint="p.numel() for each p in model.parameters(); trainable_only leaves out requires_grad=False.",
+                hint="p.numel() for each p in model.parameters(); trainable_only leaves out frozen ones.",
                 slide=MODULE,
             )
 
@@ -81,7 +82,10 @@ def test_count_all(student, draw):
     model = student.probe_function("model_named").keep("mlp", 128, 256, 10)
     model._label = WHAT["mlp"]
     got = whole_number(
-        student.count_parameters(model), name="count_parameters(model)", slide=MODULE, none="missing_return"
+        of_student(student, "count_parameters", MODULE)(model),
+        name="count_parameters(model)",
+        slide=MODULE,
+        none="missing_return",
     )
     kinds = ("mlp", "linear", "no bias", "nested", "empty")
     if got == 35594:  # else the draws below tell which mistake it is
@@ -122,36 +126,41 @@ def local_collapse(impl: Any, numbers: list[Any], x: Tensor) -> Any:
     return y.detach() if isinstance(y, Tensor) else y
 
 
-def run_collapse(student: Any, numbers: list[Any], x: Tensor, reveal: bool = False) -> None:
+def run_collapse(student: Any, cases: list[tuple[list[Any], Tensor]], reveal: bool = False) -> None:
     """collapse of two layers with these numbers is one layer, does the same, and leaves the two alone."""
-    W_A, b_A, W_B, b_B = numbers
-    make = student.probe_function("linear")
-    layers = make.keep(W_A, b_A), make.keep(W_B, b_B)
-    for label, layer in zip("AB", layers, strict=True):
-        layer._label = label
-    before = [student.named_parameters(layer) for layer in layers]
-    C = student.collapse(*layers)
-    check_layer(student, C, i=W_A.shape[1], o=W_B.shape[0])
-    y = C(x)
-    observe("collapse", y, by=lambda impl: local_collapse(impl, numbers, x))
-    biases = " and ".join(n for n, b in (("A", b_A), ("B", b_B)) if b is not None) or "neither layer"
-    name = f"C(x), where {biases} {'have' if biases == 'A and B' else 'has'} a bias,"
-    tensor(y, (len(x), W_B.shape[0]), name=name, slide=LINEAR, dtype="float32")
-    right = x.double() @ W_A.double().T + (0 if b_A is None else b_A.double())
-    right = right @ W_B.double().T + (0 if b_B is None else b_B.double())
-    assert_close(
-        y,
-        right,
-        atol=1e-4,
-        name=name,
-        reveal=reveal,
-        hint="Put A(x) = W_A x + b_A into B(z) = W_B z + b_B and multiply out.",
-        slide=LINEAR,
-    )
-    for label, layer, old in zip("AB", layers, before, strict=True):
-        unchanged_parameters(
-            old, student.named_parameters(layer), name=label, slide=LINEAR, mistake="changes_layers"
+    results = []
+    for numbers, x in cases:  # all of them first: together they tell the mistakes apart
+        W_A, b_A, W_B, b_B = numbers
+        make = student.probe_function("linear")
+        layers = make.keep(W_A, b_A), make.keep(W_B, b_B)
+        for label, layer in zip("AB", layers, strict=True):
+            layer._label = label
+        before = [student.named_parameters(layer) for layer in layers]
+        C = of_student(student, "collapse", LINEAR)(*layers)
+        check_layer(student, C, i=W_A.shape[1], o=W_B.shape[0])
+        y = C(x)
+        observe("collapse", y, by=lambda impl, numbers=numbers, x=x: local_collapse(impl, numbers, x))
+        results.append((y, layers, before))
+    for (numbers, x), (y, layers, before) in zip(cases, results, strict=True):
+        W_A, b_A, W_B, b_B = numbers
+        biases = [n for n, b in (("A", b_A), ("B", b_B)) if b is not None]
+        which = ("neither layer has", f"{biases[0] if biases else ''} has", "A and B have")[len(biases)]
+        name = f"C(x), where {which} a bias,"
+        tensor(y, (len(x), W_B.shape[0]), name=name, slide=LINEAR, dtype="float32")
+        right = x.double() @ W_A.double().T + (0 if b_A is None else b_A.double())
+        right = right @ W_B.double().T + (0 if b_B is None else b_B.double())
+        assert_close(
+            y,
+            right,
+            atol=1e-4,
+            name=name,
+            reveal=reveal,
+            hint="Put A(x) = W_A x + b_A into B(z) = W_B z + b_B and multiply out.",
+            slide=LINEAR,
         )
+        for label, layer, old in zip("AB", layers, before, strict=True):
+            after = student.named_parameters(layer)
+            unchanged_parameters(old, after, name=label, slide=LINEAR, mistake="changes_layers")
 
 
 def check_layer(student: Any, C: Any, i: int, o: int) -> None:
@@ -203,17 +212,20 @@ def numbers_for(draw: Any, i: int, h: int, o: int, bias_A: bool = True, bias_B: 
 @points("collapse", 1.5)
 def test_collapse_with_biases(student, draw):
     numbers = [[[1.0, 2.0], [0.0, 1.0], [1.0, 1.0]], [1.0, -1.0, 2.0], [[1.0, 0.0, 2.0]], [10.0]]
-    run_collapse(student, [torch.tensor(part) for part in numbers], torch.tensor([[1.0, 1.0]]), reveal=True)
-    for i, h, o in ((5, 7, 2), draw.sizes(3), (4, 1, 3), (3, 3, 3)):
-        run_collapse(student, numbers_for(draw, i, h, o), draw.tensors(i=i).of("x: 6 i"))
+    shown = [torch.tensor(part) for part in numbers]
+    run_collapse(student, [(shown, torch.tensor([[1.0, 1.0]]))], reveal=True)
+    sizes = ((5, 7, 2), draw.sizes(3), (4, 1, 3), (3, 3, 3))
+    run_collapse(student, [(numbers_for(draw, *s), draw.tensors(i=s[0]).of("x: 6 i")) for s in sizes])
 
 
 @points("collapse", 1.5)
 def test_collapse_without_biases(student, draw):
-    for bias_A, bias_B in ((True, False), (False, True), (False, False)):
+    cases = []
+    for bias_A, bias_B in ((True, False), (False, True), (False, False), (True, True)):
         i, h, o = draw.sizes(3)
         numbers = numbers_for(draw, i, h, o, bias_A, bias_B)
-        run_collapse(student, numbers, draw.tensors(i=i).of("x: 4 i"))
+        cases.append((numbers, draw.tensors(i=i).of("x: 4 i")))
+    run_collapse(student, cases)
 
 
 # ---------------------------------------------------------------- predict
@@ -228,13 +240,22 @@ def ask(student: Any, weight: Tensor, X: Tensor, training: bool) -> tuple[Any, A
     """The model and the prediction."""
     model = student.probe_function("recorder").keep(weight, training)
     model._label = "model"
-    return model, student.predict(model, X)
+    return model, of_student(student, "predict", OUTPUT)(model, X)
 
 
 def check_classes(got: Any, weight: Tensor, X: Tensor, expected: list[int] | None = None) -> None:
     """``got`` names, for each row of X, a class with the highest score: any of them in a tie."""
     name, scores = f"predict(model, X) with X of shape {tuple(X.shape)}", (X.double() @ weight.double().T)
-    turned = getattr(got, "shape", None) == (scores.shape[1],)
+    turned = has_shape(got, (scores.shape[1],))
+    pair = type(got) in (tuple, list) and len(got) == 2 and all(type(part) is Tensor for part in got)
+    if pair or (is_remote(got) and "return_types" in got.type_name):
+        fail(
+            f"{name} returned two tensors.",
+            expected="one tensor (N,)",
+            got="two tensors",
+            slide=OUTPUT,
+            mistake="values_and_indices",
+        )
     got = tensor(
         got,
         (len(X),),
@@ -296,7 +317,7 @@ def test_predict_conduct(student, draw):
             only = all(row[0] is False for row in rows)
             fail(
                 "The model was in training mode when it predicted.",
-                expected="model.training is False during the forward pass, and so it is in all parts of the model",
+                expected="model.training is False during the forward pass, in all parts of the model",
                 got="model.training was set, its layers were not told" if only else "training mode",
                 hint="model.eval() before model(X): Dropout and BatchNorm behave differently in training.",
                 mistake="training_flag_only" if only else "not_eval",

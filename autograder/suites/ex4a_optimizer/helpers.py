@@ -100,8 +100,12 @@ def compare_path(
     sizes: Sequence[int] = (),
     reveal: bool = False,
     hint: str = "",
+    rough: bool = False,
 ) -> None:
-    """The parameters after each step are PyTorch's. ``sizes`` splits one vector per step into parameters."""
+    """The parameters after each step are PyTorch's. ``sizes`` splits one vector per step into parameters.
+
+    ``rough``: a path that agrees as far as float32 goes means that there is float32 inside.
+    """
     path, right = found.seen["path"], found.right["path"]
     assert_type(path, list, name="the parameters", slide=SLIDE)
     if sizes and len(path) < len(right):
@@ -114,7 +118,7 @@ def compare_path(
     assert_length(path, len(right), name="the list of parameters", slide=SLIDE)
     if same(path, right):
         return
-    rough = _almost(path, right)
+    rough = rough and _almost(path, right)
     for k, (row, wanted) in enumerate(zip(path, right, strict=True)):
         when = f"after step {k}" if k else "before the first step"
         if sizes:

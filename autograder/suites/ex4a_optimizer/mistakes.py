@@ -342,6 +342,11 @@ for _task, _decay in (("my_adam", ""), ("my_adamw", "right")):
             "t is 1 in every step: count the steps of each parameter and store the count.",
             {"t": lambda t: 1},
         ),
+        (
+            "t_starts_at_zero",
+            "1 − β⁰ is 0, and 0 / 0 is nan: t must be 1 in the first step. Count before you divide.",
+            {"t": lambda t: t - 1},
+        ),
         ("t_one_ahead", "t is 2 in the first step. The first step has t = 1.", {"t": lambda t: t + 1}),
         ("gradient_not_squared", "v averages g, not g².", {"square": lambda g: g}),
         ("absolute_value", "v averages |g|, not g².", {"square": torch.abs}),
@@ -356,7 +361,7 @@ for _task, _decay in (("my_adam", ""), ("my_adamw", "right")):
         twin(_task, _name, f"{_end} {PER_PARAMETER}", count=_count)
     mistake.on_error(
         _task,
-        "t_starts_at_zero",
+        "t_zero_division",
         error="ZeroDivisionError",
         message="1 − β⁰ is 0: t must be 1 in the first step. Count before you divide.",
         slide=SLIDE,
@@ -539,6 +544,13 @@ for _task in TASKS:
             "leaf Variable that requires grad",
             "Autograd watches the update: change parameters under torch.no_grad().",
             "@torch.no_grad() above step, or with torch.no_grad(): inside it",
+        ),
+        (
+            "shapes_meet",
+            "RuntimeError",
+            r"must match the size of tensor|doesn't match the broadcast shape|shape mismatch",
+            "Tensors of two shapes meet: do the parameters share one memory? self.state[p] is one for each.",
+            "",
         ),
         (
             "closure_without_grad",

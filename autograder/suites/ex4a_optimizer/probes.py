@@ -108,13 +108,15 @@ def closure_steps(
 
 
 def on_meta(make: Callable[..., Any], options: Data) -> dict[str, Any]:
-    """Two steps on a device that has shapes and no numbers."""
+    """Two steps on a device that has shapes and no numbers: where the memory of the parameter lies."""
     parameter = torch.nn.Parameter(torch.empty(2, 3, device="meta"))
     optimizer = make([parameter], **options)
     for _ in range(2):
         parameter.grad = torch.empty(2, 3, device="meta")
         optimizer.step()
-    return {"device": parameter.device.type}
+    memory = getattr(optimizer, "state", {}).get(parameter, {})
+    tensors = [value for value in memory.values() if isinstance(value, Tensor) and value.ndim > 0]
+    return {"memory": sorted({tensor.device.type for tensor in tensors})}
 
 
 def _values(parameters: Sequence[Tensor]) -> list[Tensor]:

@@ -49,6 +49,7 @@ class Twin(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+        """One step with this class's faults; the closure's loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -44,7 +44,7 @@ def test_sgd_by_hand(student):
 def test_momentum_by_hand(student):
     rows = [[1.0, -2.0], [1.0, 4.0], [0.0, 1.0]]
     hint = "b ← μ·b + g, then θ ← θ − η·b; b is 0 before the first step."
-    by_hand(student, "my_momentum", [1.0, -2.0], rows, hint, lr=0.1, momentum=0.5)
+    by_hand(student, "my_momentum", [1.0, -2.0], rows, hint, lr=0.1, momentum=0.75)
 
 
 @points("my_rmsprop", 1)
@@ -64,5 +64,5 @@ def test_adam_by_hand(student):
 @points("my_adamw", 0.5)
 def test_adamw_by_hand(student):
     hint = "θ ← θ·(1 − η·λ) comes first, then Adam's step. With gradient 0 only the decay is left."
-    for rows in ([[0.0, 0.0], [0.0, 0.0]], [[3.0, -0.05], [1.0, 0.02]]):
-        by_hand(student, "my_adamw", [1.0, -2.0], rows, hint, lr=0.1, weight_decay=0.1)
+    for rows in ([[3.0, -0.05], [1.0, 0.02]], [[0.0, 0.0], [0.0, 0.0]]):
+        by_hand(student, "my_adamw", [1.0, -2.0], rows, hint, lr=0.1, weight_decay=0.2)

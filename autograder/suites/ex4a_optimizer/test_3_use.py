@@ -50,7 +50,9 @@ def closure(student: Any, draw: Any, task: str, lr: float) -> None:
     found = scene(student, task, "closure_steps", start, target, options={"lr": lr}, steps=3)
     if type(found.seen["calls"]) is int and found.seen["calls"] == 0:
         fail("closure was not called.", called="opt.step(closure)", slide=SLIDE, mistake="closure_not_called")
-    compare_path(found, ["p"], hint="step(closure): first loss = closure(), then the step, then return loss.")
+    order = "step(closure): first loss = closure(), then the step, then return loss."
+    # Where there is an eps, a wrong one may also be off by no more than float32.
+    compare_path(found, ["p"], hint=order, rough=task in ("my_sgd", "my_momentum"))
     losses = found.seen["returned"]
     assert_type(losses, list, name="step(closure)", slide=SLIDE)
     for got, wanted in zip(losses, found.right["returned"], strict=False):
@@ -71,7 +73,7 @@ def elsewhere(student: Any, task: str, lr: float) -> None:
     The device "meta" has no numbers, so code that looks at them fails for a reason of no interest here.
     """
     try:
-        scene(student, task, "on_meta", options={"lr": lr})
+        found = scene(student, task, "on_meta", options={"lr": lr})
     except StudentError as error:
         if re.search(r"on the expected device|on the same device", error.message):
             fail(
@@ -82,6 +84,15 @@ def elsewhere(student: Any, task: str, lr: float) -> None:
                 slide=SLIDE,
                 mistake="state_on_cpu",
             )
+        return
+    if found.seen["memory"] not in ([], ["meta"]):
+        fail(
+            "self.state[p] holds a tensor on another device than p.",
+            called="p on another device; opt.step()",
+            expected="all tensors on the device of p",
+            slide=SLIDE,
+            mistake="state_on_cpu",
+        )
 
 
 @points("my_sgd", 0.75)
@@ -91,7 +102,7 @@ def test_sgd_use(student, draw):
 
 @points("my_momentum", 1)
 def test_momentum_use(student, draw):
-    in_use(student, draw, "my_momentum", lr=0.1)
+    in_use(student, draw, "my_momentum", lr=0.2)
 
 
 @points("my_rmsprop", 0.75)

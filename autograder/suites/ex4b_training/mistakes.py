@@ -338,16 +338,12 @@ def sign_missing(z: Tensor, y: Tensor) -> Tensor:
     return _pick(_log_p(z), y).mean()
 
 
-@mistake(
-    "cross_entropy", "log2 instead of the natural logarithm.", slide=CROSS_ENTROPY, hint="torch.log"
-)
+@mistake("cross_entropy", "log2 instead of the natural logarithm.", slide=CROSS_ENTROPY, hint="torch.log")
 def log_base_2(z: Tensor, y: Tensor) -> Tensor:
     return -_pick(_log_p(z), y).mean() / 0.6931471805599453
 
 
-@mistake(
-    "cross_entropy", "log10 instead of the natural logarithm.", slide=CROSS_ENTROPY, hint="torch.log"
-)
+@mistake("cross_entropy", "log10 instead of the natural logarithm.", slide=CROSS_ENTROPY, hint="torch.log")
 def log_base_10(z: Tensor, y: Tensor) -> Tensor:
     return -_pick(_log_p(z), y).mean() / 2.302585092994046
 
@@ -681,7 +677,7 @@ for _id, _message, _hint in (
     (
         "mean_of_batches",
         (
-            "The batch losses are averaged as if all batches were equal. The last one is smaller: weight each "
+            "The batch losses are averaged as if all batches were equal. The last is smaller: weight each "
             "loss with the number of its samples."
         ),
         "total += loss.item() * len(batch), and total / N at the end.",
@@ -825,6 +821,6 @@ mistake.on_error(
     "targets_cast",
     error="RuntimeError",
     match="expected scalar type Long but found Float|must have the same shape|Target size",
-    message="Two logits go with cross-entropy, and cross-entropy wants the class numbers, int64, as they are.",
+    message="Two logits go with cross-entropy, and cross-entropy wants int64 class numbers, as they are.",
     slide=MOONS,
 )

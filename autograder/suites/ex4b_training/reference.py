@@ -28,7 +28,7 @@ def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
 
 
 def mse(y_hat: Tensor, y: Tensor) -> Tensor:
-    """Slide "MSE": the mean of the squared differences -> (); (N, 1) and (N,) are aligned, never broadcast."""
+    """Slide "MSE": the mean of the squared differences -> (); (N, 1) and (N,) are aligned."""
     return (y_hat - y.reshape(y_hat.shape)).square().mean()
 
 
