@@ -872,7 +872,7 @@ mistake.named(
 
 @mistake(
     "gd_step",
-    "Nothing has moved: `p = p - lr * p.grad` makes a new tensor and calls it p. The caller's is as it was.",
+    "Nothing has moved. `p = p - lr * p.grad` only makes a new tensor called p; the caller's is as it was.",
     hint="p -= lr * p.grad under torch.no_grad()",
     slide=MOTIVATION,
 )
@@ -1045,7 +1045,11 @@ for _id, _message, _hint in (
         "history holds the sums of the squares, {n} times their mean.",
         "((w * x + b - y) ** 2).mean()",
     ),
-    ("remembers", "The same call again gives something else: w, b or history live outside the function.", ""),
+    (
+        "remembers",
+        "The same call again gives something else: w and b live outside the function, or start at random.",
+        "",
+    ),
     (
         "not_from_zero",
         "With lr = 0 nothing moves, and w = b = 0 must come back: you start somewhere else.",
