@@ -254,9 +254,12 @@ def _master(setup: _Setup, connections: list[Connection], parent: int) -> None:
 
 def _prepare(setup: _Setup, connections: list[Connection]) -> None:
     from autograder.sandbox.launch import Zygote
+    from autograder.sandbox.warmup import parts_of
 
     hide = [setup.course.root, *([setup.course.suites] if setup.course.suites else [])]
-    starting = Zygote.launch(sandbox=setup.sandbox, device=setup.device, hide=hide)
+    sources = [path for name in setup.assignments for path in setup.course.source_notebooks(name)]
+    parts = parts_of(path.read_bytes() for path in sources)
+    starting = Zygote.launch(sandbox=setup.sandbox, device=setup.device, hide=hide, parts=parts)
     try:
         import torch
 

@@ -29,13 +29,13 @@ from types import ModuleType
 
 import pytest
 
-from autograder.errors import SuiteError
+from autograder.errors import SandboxTimeout, SuiteError
 from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed, forget_result
 from autograder.judge.mistakes import Mistake, collect
 from autograder.judge.plugin import Context, JudgePlugin
 from autograder.judge.recognise import forget_observations, observations, recognise
-from autograder.judge.student import Student
+from autograder.judge.student import NotDefined, Student, StudentError
 from autograder.judge.verdict import explain, not_run, outcome_of
 from autograder.limits import Limits
 from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
@@ -233,14 +233,14 @@ class Judge:
                     continue
                 if branch is None:
                     branch, fresh = run.open_branch(), True
-                result = self._once(suite, check, run, branch, wall_s)
-                if result.outcome not in (Outcome.PASSED, Outcome.TIMEOUT) and not fresh:
+                result, certain = self._once(suite, check, run, branch, wall_s)
+                if not (certain or fresh):
                     branch.close()
                     branch = run.open_branch()
-                    result = self._once(suite, check, run, branch, wall_s)
+                    result, _ = self._once(suite, check, run, branch, wall_s)
                 fresh = False
                 timeouts += result.outcome is Outcome.TIMEOUT
-                if result.outcome is not Outcome.PASSED:
+                if branch.dead:
                     branch.close()
                     branch = None
                 results.append(result)
@@ -251,7 +251,8 @@ class Judge:
 
     def _once(
         self, suite: Suite, check: SuiteCheck, run: TaskRun, branch: Branch, wall_s: float
-    ) -> CheckResult:
+    ) -> tuple[CheckResult, bool]:
+        """The record of one run, and whether a fresh branch would give the same."""
         seed = run.seed_for(check.id)
         draw = Draw(seed)
 
@@ -280,14 +281,16 @@ class Judge:
             wall_s=took_s,
         )
         if error is None:
-            return record
+            return record, True
         if outcome is Outcome.ENGINE_ERROR:
             _log.error("check %s of %s failed in the engine", check.id, suite.assignment, exc_info=error)
         explanation = explain(error, student, draw)
         mistake = None
         if outcome in (Outcome.FAILED, Outcome.ERROR) and student is not None:
             mistake, explanation = self._recognise(suite, check.task, student, error, explanation)
-        return replace(record, explanation=explanation, mistake=mistake)
+        unanswered = isinstance(error, StudentError) and error.type_name == "NotImplementedError"
+        certain = unanswered or isinstance(error, (NotDefined, SandboxTimeout))
+        return replace(record, explanation=explanation, mistake=mistake), certain
 
     def _recognise(
         self, suite: Suite, task: str, student: Student, error: BaseException, explanation: Explanation

@@ -24,10 +24,14 @@ from autograder.models import Explanation
 from autograder.sandbox.client import Peer, RemoteFailure
 from autograder.wire import MAPPINGS, Handle, Reference, is_sequence
 
-__all__ = ["CallRecord", "RemoteObject", "Student", "StudentError"]
+__all__ = ["CallRecord", "NotDefined", "RemoteObject", "Student", "StudentError"]
 
 _MAX_CALLS: Final = 60
 _REFERABLE: Final = ("builtins", "collections", "math", "numpy", "operator", "sklearn", "torch")
+
+
+class NotDefined(CheckFailed):
+    """The notebook does not define a name."""
 
 
 class _Probes:
@@ -69,11 +73,11 @@ class Student:
     def get(self, name: str) -> Any:
         """A global of the notebook: a proxy for what can be called, the value of what cannot.
 
-        :raises CheckFailed: the notebook does not define it.
+        :raises NotDefined: the notebook does not define it.
         """
         found = self.ask("get", name=name)
         if type(found) is not dict or found.get("found") is not True:
-            raise CheckFailed(_missing(name, found))
+            raise NotDefined(_missing(name, found))
         if found.get("callable") is True:
             return RemoteObject(self, Reference("name", name), str(found.get("type", "function"))[:200], name)
         return found.get("value")

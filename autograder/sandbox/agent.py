@@ -35,6 +35,7 @@ class Agent:
         self.frontend = frontend
         self.objects = Objects(frontend)
         self.objects.seed(seed)
+        self._ending: list[int] = []
         self._operations: dict[str, Callable[..., Any]] = {
             **operations(self.objects),
             "cell": self.frontend.run_cell,
@@ -96,12 +97,21 @@ class Agent:
         branch.close()
         self._reply({"ok": child})
 
-    def _end_branch(self, pid: int) -> int | None:
-        """End a copy and tell its wait status (negative: the signal that had ended it before)."""
+    def _end_branch(self, pid: int, dead: bool) -> int | None:
+        """End a copy. ``dead``: it ended by itself; tell its wait status (negative: a signal)."""
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
+            if dead:
+                _, status = os.waitpid(pid, 0)
                 return os.waitstatus_to_exitcode(status)
+            # Taking its memory apart lasts longer than a check: it happens beside the next one.
             os.killpg(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            self._ending.append(pid)
+        self._ending = [other for other in self._ending if not _gone(other)]
         return None
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True

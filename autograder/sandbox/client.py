@@ -98,17 +98,17 @@ class Branch(Peer):
     def explain_death(self, error: SandboxError) -> SandboxError:
         """How the process ended."""
         if isinstance(error, SandboxDied):
-            status = self._end()
+            status = self._end(dead=True)
             memory = self.sandbox.oom_killed() or status == -signal.SIGKILL
             return SandboxDied(_death_text(status, memory), memory=memory, status=status)
         return error
 
-    def _end(self) -> int | None:
+    def _end(self, *, dead: bool = False) -> int | None:
         pid, self.pid = self.pid, 0
         if not pid or self.sandbox.dead:
             return None
         try:
-            status = self.sandbox.request("end_branch", pid=pid, wall_s=5.0)
+            status = self.sandbox.request("end_branch", pid=pid, dead=dead, wall_s=5.0)
         except SandboxError:
             self.sandbox.kill()
             return None

@@ -22,6 +22,7 @@ from autograder.errors import SandboxError, SandboxUnavailable
 from autograder.limits import Limits
 from autograder.sandbox import cgroup, jail
 from autograder.sandbox.client import Sandbox
+from autograder.sandbox.warmup import PARTS
 from autograder.wire import Bounds, Channel
 
 __all__ = ["Zygote"]
@@ -55,17 +56,32 @@ class Zygote:
         return self.chain != "none"
 
     @classmethod
-    def start(cls, *, sandbox: bool = True, device: str = "cpu", hide: Sequence[Path] = ()) -> Zygote:
+    def start(
+        cls,
+        *,
+        sandbox: bool = True,
+        device: str = "cpu",
+        hide: Sequence[Path] = (),
+        parts: Sequence[str] = tuple(PARTS),
+    ) -> Zygote:
         """Start a zygote and wait until it is warm.
 
-        ``hide`` are folders that no sandbox may see even where they lie below something shown.
+        ``hide`` are folders that no sandbox may see even where they lie below something shown, ``parts``
+        what to warm up beside the basics (see :mod:`autograder.sandbox.warmup`).
 
         :raises SandboxUnavailable: this machine cannot build a sandbox; the message names the cure.
         """
-        return cls.launch(sandbox=sandbox, device=device, hide=hide).ready()
+        return cls.launch(sandbox=sandbox, device=device, hide=hide, parts=parts).ready()
 
     @classmethod
-    def launch(cls, *, sandbox: bool = True, device: str = "cpu", hide: Sequence[Path] = ()) -> Zygote:
+    def launch(
+        cls,
+        *,
+        sandbox: bool = True,
+        device: str = "cpu",
+        hide: Sequence[Path] = (),
+        parts: Sequence[str] = tuple(PARTS),
+    ) -> Zygote:
         """Start a zygote without waiting; call :meth:`ready` before :meth:`spawn`."""
         chain = "none"
         if sandbox:
@@ -99,6 +115,7 @@ class Zygote:
             "font_cache": _font_cache(),
             "hide": [str(path) for path in hide],
             "parent": os.getpid(),
+            "parts": list(parts),
         }
         ours.send(msgpack.packb(told))
         return cls(process, ours, chain)

@@ -23,7 +23,6 @@ import socket
 import sys
 import tempfile
 import time
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +31,7 @@ import msgpack
 from autograder.errors import SandboxDied
 from autograder.limits import Limits
 from autograder.sandbox import jail, linux
+from autograder.sandbox.warmup import warm_up
 
 __all__ = ["ENVIRONMENT", "main"]
 
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
         os.environ.update(ENVIRONMENT, HOME=home, IPYTHONDIR=home)
         if font_cache:
             os.environ["MPLCONFIGDIR"] = font_cache  # else matplotlib searches all fonts at each start
-        frontend = _warm_up(device)
+        frontend = warm_up(device, told["parts"])
     warm_s = time.perf_counter() - started
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
@@ -93,70 +93,6 @@ def main(arguments: list[str]) -> int:
         jail.build_root(jail.RootSpec(hide=tuple(told["hide"]), devices=device == "cuda"))
     control.send(msgpack.packb({"ready": True, "warm_s": warm_s, "collapsed_mb": collapsed_mb}))
     return _serve(control, frontend, support, device)
-
-
-def _warm_up(device: str) -> Any:
-    """Import and touch once what notebooks use; returns the student's front end."""
-    warnings.simplefilter("ignore")
-    import math  # noqa: F401 - here so that every child has it
-    import random  # noqa: F401
-    import statistics  # noqa: F401
-
-    import matplotlib
-    import numpy as np
-    import sklearn.datasets
-    import sklearn.linear_model
-    import sklearn.metrics
-    import sklearn.model_selection
-    import sklearn.preprocessing
-    import torch
-    import torch.nn.functional
-    import torch.utils.data
-
-    torch.set_num_threads(1)
-    with contextlib.suppress(RuntimeError):
-        torch.set_num_interop_threads(1)
-
-    matplotlib.use("module://matplotlib_inline.backend_inline")
-    import matplotlib.pyplot as plt
-
-    import autograder.sandbox.agent  # noqa: F401 - children need it, and the repository will be out of sight
-    from autograder.sandbox.frontend import Frontend
-
-    frontend = Frontend()
-    frontend.inline_figures()
-    # The first step of any optimizer imports torch._dynamo: a second and 110 MiB that each child would pay
-    # again.
-    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.GELU(), torch.nn.Linear(4, 2))
-    if device != "cuda":
-        # With a GPU a backward starts autograd's device threads, after which no fork may use autograd.
-        for optimizer in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
-            step = optimizer(model.parameters(), lr=0.01)
-            torch.nn.functional.cross_entropy(model(torch.ones(3, 4)), torch.tensor([0, 1, 0])).backward()  # type: ignore[no-untyped-call]
-            step.step()
-        convolution = torch.nn.Conv2d(1, 2, 3)
-        convolution(torch.ones(1, 1, 8, 8)).sum().backward()
-    else:
-        torch.optim.Adam(model.parameters())
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(4, 2)), batch_size=2)
-    for _ in loader:
-        pass
-    sklearn.linear_model.LinearRegression().fit(np.ones((4, 2)), np.ones(4))
-    sklearn.datasets.make_moons(8)
-    repr(torch.ones(2, 2))
-    figure, axes = plt.subplots()
-    axes.imshow(np.ones((2, 2)))
-    axes.plot([0, 1])
-    axes.hist([0, 1])
-    axes.set_title("$x$")
-    figure.canvas.draw()
-    plt.close("all")
-    frontend.run_cell(
-        "import math\n1 + 1\ntry:\n    1 / 0\nexcept Exception:\n    pass", wall_s=60, output_bytes=1 << 16
-    )
-    frontend.run_cell("1 / 0", wall_s=60, output_bytes=1 << 16)
-    frontend.forget()
-    return frontend
 
 
 def _serve(control: socket.socket, frontend: Any, support: Any, device: str) -> int:

@@ -110,8 +110,8 @@ def spied_training(
             "rows": rows,
             "shapes": [list(guess.shape), list(truth.shape)],
             "swapped": swapped,
-            "off": float((guess.flatten() - own.flatten()).abs().max()) if fits and rows else -1.0,
-            "value": float(loss),
+            "off": float((guess - own.reshape(guess.shape)).detach().abs().max()) if fits and rows else -1.0,
+            "value": float(loss.detach()),
             "number": len(events),
             "fresh": None,
         }
