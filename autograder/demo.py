@@ -117,6 +117,7 @@ def _report(
         ("", "left"),
         ("what happened", "left"),
     )
+    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
     wrong: list[str] = []
     for student, golden in students.items():
         item = graded.get(student)

@@ -44,7 +44,7 @@ from autograder.notebook import (
     read_bytes,
     sha256,
 )
-from autograder.outputs import clean_outputs
+from autograder.outputs import clean_outputs, without_frames
 from autograder.records import (
     cell_death,
     cell_outcome,
@@ -143,6 +143,7 @@ class Run:
     cells: dict[int, CellResult] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     stage_s: dict[str, float] = field(default_factory=dict)
+    killers: set[int] = field(default_factory=set)
     missing: tuple[str, ...] = ()
     message: str | None = None
 
@@ -168,7 +169,7 @@ class Run:
         score, max_score = notebook_totals(tasks)
         cells = tuple(self.cells[index] for index in sorted(self.cells))
         outcomes = [task.outcome for task in tasks if task.kind is not TaskKind.MANUAL]
-        outcomes += [cell.outcome for cell in cells if cell.outcome in _SEVERE]
+        outcomes += [cell.outcome for cell in cells if cell.outcome in _SEVERE or cell.index in self.killers]
         return NotebookResult(
             assignment=self.assignment,
             name=self.notebook.name,
@@ -241,6 +242,7 @@ class Run:
             if (
                 cell.cell_type != "code"
                 or done is None
+                or cell.index in self.killers
                 or done.outcome not in (Outcome.PASSED, Outcome.ERROR, Outcome.OUTPUT_LIMIT)
             ):
                 continue
@@ -294,7 +296,11 @@ class Run:
             outcome, message = cell_death(error, wall_s)
             self.sandbox.kill()
             self.sandbox.dead = self.sandbox.dead or error
+            self.killers.add(cell.index)
             self.notices.append(f"Cell {cell.index + 1} was left out: {message}")
+        outputs = clean_outputs(reply.get("outputs"), message if outcome in _NOTED else None)
+        if cell.source != cell.display_source:
+            outputs = [without_frames(output) for output in outputs]  # they quote hidden tests
         claim = reply.get("wall_s")
         self.cells[cell.index] = CellResult(
             index=cell.index,
@@ -302,7 +308,7 @@ class Run:
             outcome=outcome,
             wall_s=claim if type(claim) is float and math.isfinite(claim) else 0.0,
             message=message,
-            outputs=tuple(clean_outputs(reply.get("outputs"), message if outcome in _NOTED else None)),
+            outputs=tuple(outputs),
             execution_count=reply["execution_count"] if type(reply.get("execution_count")) is int else None,
         )
         spec = self._spec(cell)

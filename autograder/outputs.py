@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["clean_outputs"]
+__all__ = ["clean_outputs", "without_frames"]
 
 _MIME_LIMIT: Final = 4 << 20
 _MAX_OUTPUTS: Final = 2000
@@ -20,6 +20,13 @@ def clean_outputs(claimed: object, note: str | None) -> list[dict[str, Any]]:
     if note:
         outputs.append({"output_type": "stream", "name": "stderr", "text": f"[grader] {note}\n"})
     return outputs
+
+
+def without_frames(output: dict[str, Any]) -> dict[str, Any]:
+    """An error output with its last line only: the frames of a traceback quote the cell's source."""
+    if output["output_type"] != "error":
+        return output
+    return {**output, "traceback": [f"{output['ename']}: {output['evalue']}"]}
 
 
 def _clean_output(item: object) -> dict[str, Any] | None:

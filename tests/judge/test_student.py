@@ -151,7 +151,7 @@ def test_a_lying_subclass_stays_on_the_other_side(student):
 
 def test_missing_names_are_failed_with_a_guess(student):
     with pytest.raises(CheckFailed, match="affin is not defined") as caught:
-        student.affin
+        student.get("affin")
     assert "'affine'" in caught.value.explanation.hint
     assert student.answer == 42
 
