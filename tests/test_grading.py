@@ -164,6 +164,21 @@ def test_the_release_scores_nothing_and_the_solution_everything(tmp_path):
     assert [task.score for task in full.tasks] == [task.max_score for task in full.tasks]
 
 
+def test_a_name_that_holds_no_function_fails_by_name(tmp_path):
+    known = {item.name: item for item in golden.load_all(EX1)}
+    data = json.loads(known["solution"].notebook_bytes(settings().course))
+    for cell in data["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == "solution-affine":
+            cell["source"] = "affine = affine_batch = None"
+    path = tmp_path / "none.ipynb"
+    path.write_text(json.dumps(data))
+    course = settings().course
+    (result,) = schedule.check_files(course, "ex1_tensors", [path], limits=settings().limits)
+    (task,) = [task for task in result.tasks if task.id == "affine"]
+    assert {check.outcome for check in task.checks} == {Outcome.FAILED}
+    assert "affine is no function: it is 'NoneType'." in task.checks[0].message
+
+
 def test_the_same_notebook_gets_the_same_messages_with_one_worker_and_with_two(tmp_path):
     names = ("affine-column_bias", "solution", "cheat-lying_eq")
     first = [result.to_json()["tasks"] for result in checked(tmp_path, *names, workers=1)]

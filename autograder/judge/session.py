@@ -36,7 +36,7 @@ from autograder.judge.mistakes import Mistake, collect
 from autograder.judge.plugin import Context, JudgePlugin
 from autograder.judge.recognise import forget_observations, observations, recognise
 from autograder.judge.student import NotDefined, Student, StudentError
-from autograder.judge.verdict import explain, not_run, outcome_of
+from autograder.judge.verdict import explain, not_a_function, not_run, outcome_of
 from autograder.limits import Limits
 from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
 from autograder.sandbox.client import Branch
@@ -268,6 +268,13 @@ class Judge:
             raise SuiteError("this judge has no pytest session")
         error, took_s = self._plugin.run(check.item, context)
         student = context.student
+        if (
+            isinstance(error, TypeError)
+            and str(error).endswith("is not callable")
+            and student
+            and student.plain
+        ):
+            error = not_a_function(*student.plain)
         outcome = outcome_of(error)
         record = CheckResult(
             id=check.id,

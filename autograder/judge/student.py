@@ -61,6 +61,8 @@ class Student:
         self._probes_loaded = False
         self.calls: list[CallRecord] = []
         """Recorded calls of this check, oldest first."""
+        self.plain: tuple[str, str] | None = None
+        """Name and type of the last thing fetched that cannot be called."""
         self.probes = _Probes(self)
 
     # -- what suites use
@@ -80,6 +82,7 @@ class Student:
             raise NotDefined(_missing(name, found))
         if found.get("callable") is True:
             return RemoteObject(self, Reference("name", name), str(found.get("type", "function"))[:200], name)
+        self.plain = (name, str(found.get("type"))[:200])
         return found.get("value")
 
     @property

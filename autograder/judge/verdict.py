@@ -13,7 +13,7 @@ from autograder.judge.failure import CheckFailed
 from autograder.judge.student import Student, StudentError
 from autograder.models import CheckResult, Explanation, Outcome
 
-__all__ = ["engine_error", "explain", "not_run", "outcome_of"]
+__all__ = ["engine_error", "explain", "not_a_function", "not_run", "outcome_of"]
 
 
 class _Check(Protocol):
@@ -60,6 +60,17 @@ def outcome_of(error: BaseException | None) -> Outcome:
             return Outcome.HOSTILE
         case _:
             return Outcome.ENGINE_ERROR
+
+
+def not_a_function(name: str, type_name: str) -> CheckFailed:
+    """The failure of a check that called a name of the notebook that holds something else."""
+    return CheckFailed(
+        Explanation(
+            summary=f"{name} is no function: it is {type_name!r}.",
+            expected=f"a function or class named {name}",
+            hint=f"Did a later line give the name {name} to something else?",
+        )
+    )
 
 
 def explain(error: BaseException, student: Student | None, draw: Draw) -> Explanation:

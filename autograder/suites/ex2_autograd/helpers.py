@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "expect_scene",
     "number",
     "parts",
+    "real",
     "same_bits",
     "simple",
     "tensor",
@@ -108,12 +110,20 @@ def simple(value: Any) -> Any:
     if type(value) in (tuple, list):
         return [simple(item) for item in value]
     if isinstance(value, (int, float, np.floating, np.integer)):
-        return float(value)
+        return (
+            float(value) if value != value or abs(value) < 1e300 else (math.inf if value > 0 else -math.inf)
+        )
     if type(value) is np.ndarray and value.size == 1 and value.dtype.kind in "iuf":
         return float(value.item())
     if type(value) is Tensor and value.numel() == 1 and not value.is_meta and not value.is_complex():
         return float(value.detach())
     return type(value).__name__
+
+
+def real(value: Any) -> float:
+    """``value`` as a float, NaN where it is none (complex, on the meta device)."""
+    found = simple(value)
+    return found if type(found) is float else math.nan
 
 
 def same_bits(got: Any, sent: Tensor) -> bool:

@@ -276,7 +276,7 @@ def all_at_once(f: F, x: Tensor, eps: float = 1e-5) -> Tensor:
 
 @mistake(
     "numeric_grad",
-    "All entries of x are moved at once: that gives one number. There is one slope for each entry.",
+    "One number: all entries of x moved at once, or the slopes were added up. Each entry has its own.",
     hint="One pair of calls for each i.",
     slide=AUTODIFF,
 )
@@ -294,16 +294,6 @@ def first_only(f: F, x: Tensor, eps: float = 1e-5) -> Tensor:
     g = reference.numeric_grad(f, x, eps)
     g[1:] = 0
     return g
-
-
-@mistake(
-    "numeric_grad",
-    "The slopes are added up. There is one for each entry of x.",
-    hint="g[i] = …",
-    slide=AUTODIFF,
-)
-def added_up(f: F, x: Tensor, eps: float = 1e-5) -> Tensor:
-    return reference.numeric_grad(f, x, eps).sum()
 
 
 @mistake(

@@ -14,12 +14,35 @@ from autograder.judge.values import is_remote, type_phrase
 __all__ = [
     "gradient",
     "has_shape",
+    "left_device",
+    "look",
     "of_student",
     "tensor",
     "unchanged_parameters",
     "wanted_module",
     "whole_number",
 ]
+
+
+def look(student: Any, probe: str, *args: Any) -> Any:
+    """What a probe saw. It does not count as a call: messages name the student's last one."""
+    found = student.probe(probe, *args)
+    if student.calls and student.calls[-1].name.startswith("probe "):
+        student.calls.pop()
+    return found
+
+
+def left_device(seen: Any) -> str:
+    """What ``on_meta`` saw when something stayed on the CPU, else "".
+
+    Code that looks at the numbers themselves cannot be asked on a device without numbers: it passes.
+    """
+    state, what, text = (
+        (str(part) for part in seen) if type(seen) is list and len(seen) == 3 else ("", "", "")
+    )
+    if state == "error" and "device" in text and "item()" not in text and "nonzero" not in text:
+        return f"{what}: {text}"[:200]
+    return "a tensor on the CPU" if state == "ok" and what == "cpu" else ""
 
 
 def of_student(student: Any, name: str, slide: str) -> Any:
@@ -65,7 +88,7 @@ def tensor(
 
 def wanted_module(student: Any, value: Any, *, name: str, slide: str, label: str = "model") -> Any:
     """``value`` if it is an nn.Module in the sandbox; later messages call it ``label``."""
-    if not is_remote(value) or student.probe("is_module", value) is not True:
+    if not is_remote(value) or look(student, "is_module", value) is not True:
         got = getattr(value, "type_name", "") or type_phrase(value)
         fail(
             f"{name} gives {got}, not an nn.Module.",

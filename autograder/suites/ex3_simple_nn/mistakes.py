@@ -297,7 +297,9 @@ mistake.on_error(
     "activations",
     "math_on_tensor",
     error="TypeError|ValueError|RuntimeError",
-    match="cannot be converted to (Scalar|Python)|only (one element|length-1|integer|0-dimensional)|item\\(\\)",
+    match=(
+        "cannot be converted to (Scalar|Python)|only (one element|length-1|integer|0-dimensional)|item\\(\\)"
+    ),
     message="math.exp and friends take one number. For tensors there is torch.exp, torch.erf, …",
     hint="torch.exp(-z)",
     slide=ACTIVATION,
@@ -318,15 +320,6 @@ mistake.on_error(
     match="Boolean value of Tensor with more than one value",
     message="`if z > 0` and max(0, z) ask one question of the whole tensor. Decide entry by entry.",
     hint="torch.where(z > 0, z, 0.0), z.clamp(min=0), or z * (z > 0)",
-    slide=ACTIVATION,
-)
-mistake.on_error(
-    "activations",
-    "writes_into_z",
-    error="RuntimeError",
-    match="in-place operation|modified by an inplace",
-    message="z is written to in place. Autograd needs the old numbers: compute a new tensor.",
-    hint="torch.where(z > 0, z, 0.0)",
     slide=ACTIVATION,
 )
 mistake.on_error(
@@ -449,29 +442,10 @@ class bias_subtracted(_Linear):
         return x @ self.weight.T if self.bias is None else x @ self.weight.T - self.bias
 
 
-@mistake(
-    "my_linear",
-    "x @ weight without transposing: with in = out it runs and gives wrong numbers.",
-    slide=LINEAR,
-    hint="x @ self.weight.T",
-)
-class not_transposed(_Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return x @ self.weight if self.bias is None else x @ self.weight + self.bias
-
-
 @mistake("my_linear", "A ReLU comes after the layer. A linear layer is linear.", slide=LINEAR)
 class activated(_Linear):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias).relu()
-
-
-@mistake(
-    "my_linear", "(x + b) W^T adds the bias too early.", slide=LINEAR, hint="x @ self.weight.T + self.bias"
-)
-class bias_before_product(_Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return x @ self.weight.T if self.bias is None else (x + self.bias) @ self.weight.T
 
 
 mistake.on_error(
@@ -496,7 +470,10 @@ mistake.on_error(
     "my_linear",
     "two_axes_only",
     error="RuntimeError|IndexError",
-    match="must be a matrix|2D tensor|only supports.*2|must be 2|self must be|expected.*2-D|Dimension out of range",
+    match=(
+        "must be a matrix|2D tensor|only supports.*2|must be 2|self must be|expected.*2-D|"
+        "Dimension out of range"
+    ),
     message="The code insists on two axes. x is (*, in): one vector, a batch, or more axes.",
     hint="@ works for all of them; .T only for the weight.",
     slide=LINEAR,
@@ -894,6 +871,13 @@ def linear_layers_only(model: nn.Module, trainable_only: bool = True) -> int:
 mistake.named("collapse", "missing_return", message="None came back: a return is missing.", slide=NESTING)
 mistake.named(
     "collapse",
+    "nothing_copied",
+    message="The new layer keeps its random numbers: two calls give two layers.",
+    hint="with torch.no_grad(): C.weight.copy_(B.weight @ A.weight)",
+    slide=NESTING,
+)
+mistake.named(
+    "collapse",
     "two_layers",
     message="These are still two layers. One nn.Linear does the same: multiply the weights.",
     hint="weight = B.weight @ A.weight",
@@ -955,16 +939,6 @@ def second_bias_forgotten(A: nn.Linear, B: nn.Linear) -> nn.Linear:
 
 @mistake(
     "collapse",
-    "The biases are just added. B multiplies b_A by W_B first.",
-    slide=NESTING,
-    hint="bias = B.weight @ A.bias + B.bias",
-)
-def biases_added(A: nn.Linear, B: nn.Linear) -> nn.Linear:
-    return _new(B.weight @ A.weight, _bias(A) + _bias(B))
-
-
-@mistake(
-    "collapse",
     "If one layer has no bias the other one's is lost.",
     slide=NESTING,
     hint="Treat a missing bias as zeros.",
@@ -982,26 +956,6 @@ def bias_only_with_second(A: nn.Linear, B: nn.Linear) -> nn.Linear:
 @mistake("collapse", "Without a bias in A the bias of B is lost.", slide=NESTING, hint="bias = W_B b_A + b_B")
 def bias_only_with_first(A: nn.Linear, B: nn.Linear) -> nn.Linear:
     return _new(B.weight @ A.weight, None if A.bias is None else B.weight @ A.bias + _bias(B))
-
-
-@mistake(
-    "collapse",
-    "The order is wrong: A comes first, so its weight stands on the right.",
-    slide=NESTING,
-    hint="B.weight @ A.weight",
-)
-def order_swapped(A: nn.Linear, B: nn.Linear) -> nn.Linear:
-    return _new(A.weight @ B.weight, _bias(B) + B.weight @ _bias(A))
-
-
-@mistake(
-    "collapse",
-    "The new layer keeps its random numbers: nothing was written into it.",
-    slide=NESTING,
-    hint="with torch.no_grad(): C.weight.copy_(B.weight @ A.weight)",
-)
-def nothing_copied(A: nn.Linear, B: nn.Linear) -> nn.Linear:
-    return nn.Linear(A.in_features, B.out_features)
 
 
 mistake.on_error(
@@ -1081,16 +1035,6 @@ def _scores(model: nn.Module, X: Tensor) -> Tensor:
     with torch.no_grad():
         result: Tensor = model.eval()(X)
     return result
-
-
-@mistake(
-    "predict",
-    "argmax(dim=0) looks for the best sample of each class. Classes are dim=1.",
-    slide=OUTPUT,
-    hint="argmax(dim=1)",
-)
-def argmax_dim_0(model: nn.Module, X: Tensor) -> Tensor:
-    return _scores(model, X).argmax(dim=0)
 
 
 @mistake(

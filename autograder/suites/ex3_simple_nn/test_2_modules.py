@@ -20,7 +20,16 @@ from autograder.checks import (
 from autograder.judge.recognise import observe
 
 from . import probes, reference
-from .helpers import gradient, has_shape, of_student, tensor, wanted_module, whole_number
+from .helpers import (
+    gradient,
+    has_shape,
+    left_device,
+    look,
+    of_student,
+    tensor,
+    wanted_module,
+    whole_number,
+)
 
 LINEAR = "01.06 Linear layers in PyTorch"
 MODULE = "01.06 Module class"
@@ -28,17 +37,14 @@ MODULE = "01.06 Module class"
 
 def moves(student: Any, model: Any, shape: list[int], *, name: str, slide: str) -> None:
     """The model runs on another device once it was moved there. It is of no use afterwards."""
-    seen = student.probe("on_meta", model, shape)
-    state, what, text = seen if type(seen) is list and len(seen) == 3 else ("", "", "")
-    elsewhere = (
-        state == "error" and ("device" in str(text) or "meta" in str(text)) and "item()" not in str(text)
-    )
-    if elsewhere or (state == "ok" and what == "cpu"):
+    seen = look(student, "on_meta", model, shape)
+    got = left_device(seen)
+    if got:
         fail(
             f"After {name}.to(device), {name}(x) does not run on that device.",
             called=f'{name}.to("meta"); {name}(x) with x on the meta device',
             expected="all tensors of the module follow .to(device)",
-            got=f"{what}: {text}"[:200] if elsewhere else f"a tensor on {what}",
+            got=got,
             hint="Only parameters, buffers and submodules move. A tensor in a plain attribute stays behind.",
             slide=slide,
             mistake="stays_behind",
@@ -56,7 +62,7 @@ def new_linear(student: Any, *args: Any, **kwargs: Any) -> Any:
 def linear_parameters(student: Any, layer: Any, i: int, o: int, bias: bool = True) -> dict[str, Tensor]:
     """The parameters, after their names, shapes and requires_grad."""
     called = f"MyLinear({i}, {o}{'' if bias else ', bias=False'})"
-    about = student.probe("describe", layer)
+    about = look(student, "describe", layer)
     about = about if type(about) is dict else {}
     found = student.named_parameters(layer)
     if about.get("linear") is True:
@@ -144,7 +150,7 @@ def run_linear(
     layer = new_linear(student, i, o) if bias is not None else new_linear(student, i, o, bias=False)
     linear_parameters(student, layer, i, o, bias is not None)
     values = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-    student.probe("set_weights", layer, values)
+    look(student, "set_weights", layer, values)
     for x in inputs:
         y = layer(x)
         observe("my_linear", y, by=lambda impl, x=x: local_linear(impl, weight, bias, x))
@@ -195,7 +201,7 @@ def test_my_linear_gradients(student, draw):
     layer = new_linear(student, i, o)
     linear_parameters(student, layer, i, o)
     layer = wanted_module(student, layer.double(), name="layer.double()", slide=LINEAR, label="layer")
-    student.probe("set_weights", layer, {"weight": W, "bias": b})
+    look(student, "set_weights", layer, {"weight": W, "bias": b})
     y = layer(x)
     tensor(y, (n, o), name="layer(x)", slide=LINEAR, dtype="float64", none="missing_return")
     assert_close(y, x @ W.T + b, name="layer(x)", slide=LINEAR)
@@ -277,7 +283,7 @@ def check_count(student: Any, model: Any, i: int, h: int, o: int, reveal: bool =
     got, wanted = sum(p.numel() for p in found.values()), i * h + h + h * o + o
     if got != wanted:
         first, second = i * h + h, h * o + o
-        hidden = whole_number(student.probe("layer_count", model), name="layers", slide=MODULE)
+        hidden = whole_number(look(student, "layer_count", model), name="layers", slide=MODULE)
         registered = len({name.rpartition(".")[0] for name in found})
         if hidden > registered and got in (0, first, second):
             mistake = "plain_list"
@@ -352,7 +358,7 @@ def run_mlp(
     kwargs = {} if act is None else {"act": act}
     model = new_mlp(student, i, h, o, **kwargs)
     weights = draw_weights(draw, i, h, o)
-    known = student.probe("set_by_shape", model, weights) is True
+    known = look(student, "set_by_shape", model, weights) is True
     function = act() if act is not None else reference.gelu
     for x in draw.tensors(n=draw.sizes(1)[0], i=i).of("n i", "1 i", "i"):
         y = model(x)
@@ -439,7 +445,7 @@ def test_simple_mlp_learns(student, draw):
         )
     model = wanted_module(student, model.double(), name="model.double()", slide=MODULE)
     weights = draw_weights(draw, i, h, o, "float64")
-    known = student.probe("set_by_shape", model, weights) is True
+    known = look(student, "set_by_shape", model, weights) is True
     x = draw.tensors(dtype="float64", requires_grad=True, n=4, i=i).of("x: n i")
     y = tensor(model(x), (4, o), name="model(x)", slide=MODULE, dtype="float64", none="missing_return")
     found = gradient(y, x, name="model(x)", slide=MODULE, mistake="graph_cut")

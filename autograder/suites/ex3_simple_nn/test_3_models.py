@@ -10,6 +10,7 @@ from torch import Tensor
 from autograder import points
 from autograder.checks import (
     assert_close,
+    assert_device,
     assert_dtype,
     assert_equal,
     assert_shape,
@@ -21,7 +22,7 @@ from autograder.judge.recognise import observe
 from autograder.judge.values import is_remote
 
 from . import probes, reference
-from .helpers import has_shape, of_student, tensor, unchanged_parameters, wanted_module, whole_number
+from .helpers import has_shape, look, of_student, tensor, unchanged_parameters, wanted_module, whole_number
 
 MODULE = "01.06 Module class"
 LINEAR = "01.06 Activation functions (nesting linear layers)"
@@ -137,7 +138,18 @@ def run_collapse(student: Any, cases: list[tuple[list[Any], Tensor]], reveal: bo
             layer._label = label
         before = [student.named_parameters(layer) for layer in layers]
         C = of_student(student, "collapse", LINEAR)(*layers)
-        check_layer(student, C, i=W_A.shape[1], o=W_B.shape[0])
+        weight = check_layer(student, C, i=W_A.shape[1], o=W_B.shape[0])
+        if reveal:
+            again = check_layer(student, student.collapse(*layers), i=W_A.shape[1], o=W_B.shape[0])
+            if not torch.allclose(weight, again, equal_nan=True):
+                fail(
+                    "Two calls with the same layers give different weights.",
+                    called="collapse(A, B), twice",
+                    expected="weight = W_B W_A, both times",
+                    got="other numbers the second time",
+                    slide=LINEAR,
+                    mistake="nothing_copied",
+                )
         y = C(x)
         observe("collapse", y, by=lambda impl, numbers=numbers, x=x: local_collapse(impl, numbers, x))
         results.append((y, layers, before))
@@ -163,8 +175,8 @@ def run_collapse(student: Any, cases: list[tuple[list[Any], Tensor]], reveal: bo
             unchanged_parameters(old, after, name=label, slide=LINEAR, mistake="changes_layers")
 
 
-def check_layer(student: Any, C: Any, i: int, o: int) -> None:
-    """C is one layer with a weight (o, i)."""
+def check_layer(student: Any, C: Any, i: int, o: int) -> Tensor:
+    """The weight of C, which is one layer with a weight (o, i)."""
     if C is None:
         fail(
             "collapse(A, B) returned None.",
@@ -182,7 +194,7 @@ def check_layer(student: Any, C: Any, i: int, o: int) -> None:
             mistake="numbers_not_layer",
         )
     wanted_module(student, C, name="collapse(A, B)", slide=LINEAR, label="C")
-    about = student.probe("describe", C)
+    about = look(student, "describe", C)
     parts = about.get("parts") if type(about) is dict else None
     found = student.named_parameters(C)
     if parts != 1 or "weight" not in found:
@@ -202,6 +214,8 @@ def check_layer(student: Any, C: Any, i: int, o: int) -> None:
         slide=LINEAR,
         mistake="sizes_turned" if tuple(found["weight"].shape) == (i, o) else None,
     )
+    assert_device(found["weight"], "cpu", name="C.weight", slide=LINEAR)
+    return found["weight"].detach()
 
 
 def numbers_for(draw: Any, i: int, h: int, o: int, bias_A: bool = True, bias_B: bool = True) -> list[Any]:
@@ -306,7 +320,7 @@ def test_predict_conduct(student, draw):
     for training in (True, False):
         model, got = ask(student, weight, X, training)
         check_classes(got, weight, X)
-        notes = student.probe("seen")
+        notes = look(student, "seen")
         rows = [row for row in notes if type(row) is list and len(row) == 3] if type(notes) is list else []
         assert_true(bool(rows), "predict did not call the model it was given.", slide=OUTPUT)
         told = {
@@ -332,7 +346,7 @@ def test_predict_conduct(student, draw):
                 mistake="graph_built",
                 **told,
             )
-        modes = student.probe("training_modes", model)
+        modes = look(student, "training_modes", model)
         if modes != [training, training]:
             fail(
                 f"The model came in {'training' if training else 'eval'} mode and left in another.",

@@ -190,6 +190,10 @@ def _no_eps(v: Any, eps: float) -> Any:
     return v.sqrt()
 
 
+def _tiny_eps(v: Any, eps: float) -> Any:
+    return v.sqrt() + 1e-8
+
+
 for _name, _message, _rule in (
     ("eps_inside_root", INSIDE.format(v="v"), rmsprop(divisor=_inside)),
     ("no_root", ROOT.format(v="v"), rmsprop(divisor=_no_root)),
@@ -197,6 +201,11 @@ for _name, _message, _rule in (
         "no_eps",
         "ε is missing: a gradient of exactly 0 gives 0 / 0, which is nan.",
         rmsprop(divisor=_no_eps),
+    ),
+    (
+        "eps_hard_coded",
+        "ε is always 1e-8, whatever the group says: read it from the group.",
+        rmsprop(divisor=_tiny_eps),
     ),
     ("adagrad", FADES, rmsprop(v=lambda v, g, a: v + g * g)),
     (
@@ -312,6 +321,11 @@ for _task, _decay in (("my_adam", ""), ("my_adamw", "right")):
         ("no_root", ROOT.format(v="v̂"), {"divisor": _no_root}),
         ("no_eps", "ε is missing: a gradient of exactly 0 gives 0 / 0, which is nan.", {"divisor": _no_eps}),
         (
+            "eps_hard_coded",
+            "ε is always 1e-8, whatever the group says: read it from the group.",
+            {"divisor": _tiny_eps},
+        ),
+        (
             "betas_swapped",
             "β₁ and β₂ have changed places: the first belongs to m, the second to v.",
             {"swapped_betas": True},
@@ -405,7 +419,7 @@ for _task in TASKS:
     twin(
         _task,
         "no_change",
-        "The parameters do not move: p = p − … makes a new tensor and leaves the parameter alone.",
+        "The parameters do not move. p = p − …, for one, makes a new tensor and leaves the parameter alone.",
         lambda p, g, s, h: torch.zeros_like(p),
         hint="Change p in place: p -= …, p.sub_(…), p.add_(…, alpha=−lr), under torch.no_grad().",
     )
@@ -527,7 +541,7 @@ for _task in TASKS:
         (
             "none_not_skipped",
             "TypeError|AttributeError",
-            r"NoneType",
+            r"NoneType(?!' object has no attribute '(step|zero_grad|state|param_groups)')",
             "A parameter may have no gradient (frozen, or not used): p.grad is None. Skip it.",
             "if p.grad is None: continue",
         ),
@@ -581,4 +595,6 @@ for _task in TASKS:
             "",
         ),
     ):
+        if (_task, _name) == ("my_sgd", "shapes_meet"):
+            continue  # nothing to share
         mistake.on_error(_task, _name, error=_error, match=_match, message=_message, hint=_hint, slide=SLIDE)

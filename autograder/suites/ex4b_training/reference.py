@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["accuracy", "cross_entropy", "mse", "one_hot", "softmax", "train"]
+__all__ = ["accuracy", "cross_entropy", "descend", "mse", "one_hot", "softmax"]
 
 
 def one_hot(y: Tensor, C: int) -> Tensor:
@@ -32,34 +32,29 @@ def mse(y_hat: Tensor, y: Tensor) -> Tensor:
     return (y_hat - y.reshape(y_hat.shape)).square().mean()
 
 
-def train(
-    model: nn.Module,
-    X: Tensor,
-    y: Tensor,
-    loss_fn: Callable[..., Tensor],
-    opt: torch.optim.Optimizer,
-    epochs: int,
-    batch_size: int,
-    seed: int = 0,
-) -> list[float]:
-    """Slide "training loop", in mini-batches: the mean loss over the samples of each epoch."""
-    generator = torch.Generator().manual_seed(seed)
-    history = []
-    model.train()
-    for _ in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(len(X), generator=generator).split(batch_size):
-            opt.zero_grad()
-            loss = loss_fn(model(X[rows]), y[rows])
-            loss.backward()
-            opt.step()
-            total += loss.item() * len(rows)
-        history.append(total / len(X))
-    return history
-
-
 def accuracy(model: Any, X: Tensor, y: Tensor) -> float:
     """The share of rows of X (N, D) whose largest score is that of the class in y (N,)."""
     model.eval()
     with torch.no_grad():
-        return (model(X).argmax(dim=1) == y).float().mean().item()
+        return float((model(X).argmax(dim=1) == y).float().mean())
+
+
+def descend(
+    loss: Callable[..., Tensor],
+    parameters: Sequence[Tensor],
+    steps: int,
+    lr: float,
+    momentum: float = 0.0,
+) -> Tensor:
+    """All parameters, (P,), after gradient descent on ``loss(*parameters)``.
+
+    What full batches give, by SGD's formula and without torch.optim, whose first use loads for a second.
+    """
+    values = [p.detach().clone() for p in parameters]
+    buffers = [torch.zeros_like(p) for p in values]
+    for _ in range(steps):
+        leaves = [p.requires_grad_() for p in values]
+        grads = torch.autograd.grad(loss(*leaves), leaves)
+        buffers = [momentum * b + g for b, g in zip(buffers, grads, strict=True)]
+        values = [p.detach() - lr * b for p, b in zip(values, buffers, strict=True)]
+    return torch.cat([p.detach().flatten() for p in values])

@@ -235,7 +235,7 @@ def test_cross_entropy_large_logits(student, draw):
             got = student.cross_entropy(logits, labels)
             assert_shape(got, (), name="cross_entropy(z, y)", slide=CROSS_ENTROPY)
             value = float(got) if type(got) in (Tensor, float, int) else float("nan")
-            if 0 < value < 0.5 * float(reference.cross_entropy(logits, labels)):
+            if 2 < value < 0.5 * float(reference.cross_entropy(logits, labels)):
                 fail(
                     "The loss of a network that is certain and wrong is far too small.",
                     called=f"cross_entropy({z}, {y})",

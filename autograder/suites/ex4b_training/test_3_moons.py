@@ -19,6 +19,8 @@ MOONS = "01.07/01.08 Loss function and optimizer"
 
 # ---------------------------------------------------------------- accuracy
 
+NUMBER = (float, int, Tensor)
+
 
 def cases(draw: Any) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Weights, X and y with a known number of hits. N and C different, one sample, N = C last."""
@@ -51,6 +53,7 @@ def test_accuracy_values(student, draw):
     for weight, X, y in cases(draw):
         got = measured(student, weight, X, y, training=False)["value"]
         name = f"accuracy(model, X, y) of {len(y)} samples, {len(weight)} classes"
+        assert_type(got, NUMBER, name=name, slide=MOONS, hint="One number from 0 to 1.")
         assert_shape(got, (), name=name, slide=MOONS, hint="One number from 0 to 1.")
         if type(got) is Tensor and got.requires_grad:
             fail("The result carries a graph.", hint=".item()", slide=MOONS)
@@ -68,6 +71,7 @@ def test_accuracy_only_looks(student, draw):
         if any(call[1] is not False for call in calls):
             fail("The model was called with gradients switched on.", slide=MOONS, mistake="graph_built")
         got = seen["value"]
+        assert_type(got, NUMBER, name="accuracy(model, X, y)", slide=MOONS)
         assert_shape(got, (), name="accuracy(model, X, y)", slide=MOONS)
         expected = probes.measure(reference.accuracy, weight, X, y, True)["value"]
         assert_close(got, expected, name="accuracy(model, X, y)", slide=MOONS, check_dtype=False)
@@ -79,6 +83,12 @@ def test_accuracy_only_looks(student, draw):
 
 TRAIN, TEST = 500, 1000
 THRESHOLD = 0.93
+# Calibrated with 5 right answers (one hidden layer or two; ReLU, tanh or GELU; Adam, AdamW or SGD; full
+# batches and small ones) on 156 different data sets in all: accuracy 0.963 to 0.968 on average, standard
+# deviation at most 0.008, lowest 0.940. False rejections: 0 of 156 single runs, which bounds one run at 2 %
+# (95 % confidence) and the median of three at 1 in 900; a normal distribution (4 standard deviations)
+# gives 2 in 10^9. A straight line: 0.870 on average, and none of 24 runs reached 0.93.
+# Twenty points by heart: 0 of 156 right answers rejected, 24 of 24 straight lines.
 
 
 def moons(n: int, seed: int, noise: float = 0.2) -> tuple[Tensor, Tensor]:
@@ -158,6 +168,6 @@ def test_moons_overfits_twenty_points(student, draw):
             called="train_moons(X, y, seed) on 20 points of make_moons(noise=0), each there 25 times",
             expected="20 of 20",
             got=f"{hits} of 20",
-            mistake="straight_boundary" if hits > 14 else "chance",
+            mistake="labels_swapped" if hits < 4 else "chance" if hits < 15 else "straight_boundary",
             slide=MOONS,
         )
