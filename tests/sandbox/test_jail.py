@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,7 +100,9 @@ def test_one_zygote_serves_many_fresh_sandboxes(box: Jail) -> None:
     result = box.run(*[code] * 3)
     assert result.statuses == [0, 0, 0]
     assert [told[0] for told in result.told] == [1, 1, 1]
-    assert [told[2] for told in result.told] == [["mine"]] * 3
+    # An environment that itself lies below /tmp stays visible there.
+    python = {Path(prefix).parts[2] for prefix in (sys.prefix, sys.base_prefix) if prefix.startswith("/tmp/")}
+    assert [sorted(set(told[2]) - python) for told in result.told] == [["mine"]] * 3
     if box.chain == "privileged":
         assert len({told[1] for told in result.told}) == 3
 

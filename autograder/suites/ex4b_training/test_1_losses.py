@@ -75,9 +75,12 @@ def check_one_hot(student: Any, y: Tensor, C: int, *, reveal: bool = False) -> N
 def test_one_hot_values(student, draw):
     with switched_off(student, ("torch.nn.functional.one_hot", "torch._C._nn.one_hot")):
         check_one_hot(student, torch.tensor([2, 0, 1, 2]), 3, reveal=True)
-        for n, C in (draw.sizes(2, low=4), (9, 10), (5, 2)):
-            check_one_hot(student, draw.labels(n, C), C)
-        check_one_hot(student, draw.labels(8, 4)[::2], 4)  # not contiguous
+        # Every class occurs here; what happens when one does not is the next check's question.
+        C, more = draw.sizes(2, low=3)
+        for n, classes in ((C + more, C), (C, C), (9, 2), (1, 1)):
+            check_one_hot(student, draw.labels(n, classes), classes)
+        y = draw.labels(8, 4)
+        check_one_hot(student, torch.stack((y, y), dim=1)[:, 0], 4)  # not contiguous
 
 
 @points("one_hot", 1)
@@ -85,6 +88,7 @@ def test_one_hot_every_class(student, draw):
     with switched_off(student, ("torch.nn.functional.one_hot", "torch._C._nn.one_hot")):
         for labels, C in (([0, 2, 0], 5), ([1, 1], 4), ([3], 4), ([0], 3), ([0], 1)):
             check_one_hot(student, torch.tensor(labels), C)
+        check_one_hot(student, draw.labels(4, 9), 9)
         for dtype in (torch.int32, torch.uint8):
             # Indexing with int32 or uint8 is refused by torch, in its own words: that loses nothing.
             # A table of wrong numbers without a word does. N is not C, else uint8 could be a mask.
