@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.checks import assert_close, assert_dtype, assert_shape, assert_type, fail
+from autograder.checks import assert_close, assert_device, assert_dtype, assert_shape, assert_type, fail
 from autograder.judge.values import is_remote, type_phrase
 
 __all__ = [
+    "alike",
     "gradient",
     "has_shape",
     "left_device",
@@ -60,6 +61,13 @@ def of_student(student: Any, name: str, slide: str) -> Any:
     return found
 
 
+def alike(one: Tensor, two: Tensor) -> bool:
+    """Whether both hold the same numbers; False when dtype or shape differ."""
+    if one.dtype != two.dtype or one.shape != two.shape or one.is_meta or two.is_meta:
+        return False
+    return torch.allclose(one.detach(), two.detach(), rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
 def has_shape(value: Any, shape: Sequence[int]) -> bool:
     """Whether it is a tensor of this shape. Never asks the sandbox."""
     return type(value) is Tensor and tuple(value.shape) == tuple(shape)
@@ -83,6 +91,7 @@ def tensor(
     if dtype:
         assert_dtype(value, dtype, name=name, slide=slide, hint="Keep the dtype of what comes in.")
     assert_shape(value, tuple(shape), name=name, slide=slide, **why)
+    assert_device(value, "cpu", name=name, slide=slide)
     return value  # type: ignore[no-any-return]
 
 

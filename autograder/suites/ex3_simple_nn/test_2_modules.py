@@ -10,6 +10,7 @@ from torch import Tensor
 from autograder import points
 from autograder.checks import (
     assert_close,
+    assert_device,
     assert_equal,
     assert_finite,
     assert_shape,
@@ -21,6 +22,7 @@ from autograder.judge.recognise import observe
 
 from . import probes, reference
 from .helpers import (
+    alike,
     gradient,
     has_shape,
     left_device,
@@ -105,6 +107,7 @@ def linear_parameters(student: Any, layer: Any, i: int, o: int, bias: bool = Tru
             mistake="plain_bias" if plain else None,
         )
     for key, shape in wanted.items():
+        assert_device(found[key], "cpu", name=f"layer.{key}", slide=LINEAR)
         turned = key == "weight" and tuple(found[key].shape) == (i, o)
         assert_shape(
             found[key],
@@ -245,7 +248,7 @@ def test_my_linear_starts_well(student, draw):
             slide=LINEAR,
             mistake="zero_init",
         )
-    if torch.equal(one, two):
+    if alike(one, two):
         fail(
             "Two layers start with the same weights.",
             called="MyLinear(7, 5), twice",
@@ -310,6 +313,7 @@ def check_count(student: Any, model: Any, i: int, h: int, o: int, reveal: bool =
         )
     for name, p in found.items():
         assert_true(p.requires_grad, f"{name} has requires_grad=False: it cannot learn.", slide=MODULE)
+        assert_device(p, "cpu", name=name, slide=MODULE)
     return found
 
 
@@ -368,7 +372,7 @@ def run_mlp(
         assert_unchanged(student.last, hint="Leave x as it came.", slide=MODULE)
         assert_finite(y, name="model(x)", slide=MODULE)
         again = output(model(x), x, h, o)
-        if not torch.allclose(again.detach(), y.detach(), rtol=1e-4, atol=1e-5):
+        if not alike(again, y):
             fail(
                 "The same model gives two results for the same x.",
                 called="model(x), twice in a row",
@@ -390,15 +394,17 @@ def run_mlp(
                 slide=MODULE,
             )
     if not known:
-        assert_behaves(student, draw, model, i)
+        assert_behaves(draw, model, sizes)
 
 
-def assert_behaves(student: Any, draw: Any, model: Any, i: int) -> None:
+def assert_behaves(draw: Any, model: Any, sizes: tuple[int, int, int]) -> None:
     """For a model whose weights cannot be told by their shapes: curved, and unbounded on both sides."""
+    i, h, o = sizes
     x = 3 * draw.tensors(n=50, i=i).of("n i")
-    up, down, middle = (model(v).detach().double() for v in (x, -x, torch.zeros_like(x)))
+    inputs = x, -x, torch.zeros_like(x), 1e4 * x, -1e4 * x
+    up, down, middle, *rest = (output(model(v), v, h, o).detach().double() for v in inputs)
     straight = bool(((up + down - 2 * middle).abs() < 1e-4).all())
-    far = torch.cat([model(1e4 * x).detach(), model(-1e4 * x).detach()])
+    far = torch.cat(rest)
     if straight:
         fail("The model is a straight line: no activation is used.", slide=MODULE, mistake="no_activation")
     if bool((far >= 0).all()) or float(far.abs().max()) <= 1.001:
@@ -433,7 +439,7 @@ def test_simple_mlp_learns(student, draw):
     i, h, o = draw.sizes(3)
     model, other = new_mlp(student, i, h, o, act=torch.nn.Tanh), new_mlp(student, i, h, o, act=torch.nn.Tanh)
     start, start_of_other = (list(check_count(student, m, i, h, o).values()) for m in (model, other))
-    if all(torch.equal(p, q) for p, q in zip(start, start_of_other, strict=False)):
+    if all(alike(p, q) for p, q in zip(start, start_of_other, strict=False)):
         fail(
             "Two models start with the same weights.",
             called="SimpleMLP(…), twice",

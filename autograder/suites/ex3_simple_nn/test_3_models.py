@@ -22,7 +22,16 @@ from autograder.judge.recognise import observe
 from autograder.judge.values import is_remote
 
 from . import probes, reference
-from .helpers import has_shape, look, of_student, tensor, unchanged_parameters, wanted_module, whole_number
+from .helpers import (
+    alike,
+    has_shape,
+    look,
+    of_student,
+    tensor,
+    unchanged_parameters,
+    wanted_module,
+    whole_number,
+)
 
 MODULE = "01.06 Module class"
 LINEAR = "01.06 Activation functions (nesting linear layers)"
@@ -141,7 +150,7 @@ def run_collapse(student: Any, cases: list[tuple[list[Any], Tensor]], reveal: bo
         weight = check_layer(student, C, i=W_A.shape[1], o=W_B.shape[0])
         if reveal:
             again = check_layer(student, student.collapse(*layers), i=W_A.shape[1], o=W_B.shape[0])
-            if not torch.allclose(weight, again, equal_nan=True):
+            if not alike(weight, again):
                 fail(
                     "Two calls with the same layers give different weights.",
                     called="collapse(A, B), twice",
