@@ -28,9 +28,9 @@ __all__ = [
 # ---------------------------------------------------------------- functions
 
 
-class _Log(TorchDispatchMode):
+class _Log(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -45,11 +45,11 @@ def operations_used(f: Callable[[Tensor], Any], z: Tensor) -> list[str]:
     return sorted(log.names)
 
 
-class _Devices(TorchDispatchMode):
+class _Devices(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes an operation that mixes tensors of the meta device with others that have axes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.mixed = ""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -73,9 +73,9 @@ def collapse(A: nn.Linear, B: nn.Linear) -> nn.Linear:
         one.weight.copy_(B.weight @ A.weight)
         one.bias.zero_()
         if A.bias is not None:
-            one.bias += B.weight @ A.bias
+            one.bias.add_(B.weight @ A.bias)
         if B.bias is not None:
-            one.bias += B.bias
+            one.bias.add_(B.bias)
     return one
 
 

@@ -59,7 +59,8 @@ def count_everything(count: Any, cases: list[tuple[Any, ...]], sizes: tuple[int,
     return [count(probes.model_named(kind, *sizes), *flags) for kind, *flags in cases]
 
 
-def check_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, int, int]) -> None:
+def ask_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, int, int]) -> list[Any]:
+    """What the student counts; the models stay as they are."""
     got = []
     for kind, *flags in cases:
         model = student.probe_function("model_named").keep(kind, *sizes)
@@ -71,6 +72,12 @@ def check_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, i
         )
     plain = [v.detach().item() if type(v) is Tensor and v.numel() == 1 and not v.is_meta else v for v in got]
     observe("count_parameters", plain, by=lambda impl: count_everything(impl, cases, sizes))
+    return got
+
+
+def check_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, int, int]) -> None:
+    """The student counts as the reference does."""
+    got = ask_counts(student, cases, sizes)
     for value, (kind, *flags) in zip(got, cases, strict=True):
         flag = "" if not flags else f", trainable_only={flags[0]}"
         name = f"count_parameters(model{flag}) for {WHAT[kind]}"
@@ -89,27 +96,16 @@ def check_counts(student: Any, cases: list[tuple[Any, ...]], sizes: tuple[int, i
 
 @points("count_parameters", 1)
 def test_count_all(student, draw):
-    model = student.probe_function("model_named").keep("mlp", 128, 256, 10)
-    model._label = WHAT["mlp"]
-    got = whole_number(
-        of_student(student, "count_parameters", MODULE)(model),
-        name="count_parameters(model)",
-        slide=MODULE,
-        none="missing_return",
-    )
-    kinds = ("mlp", "linear", "no bias", "nested", "empty")
-    if got == 35594:  # else the draws below tell which mistake it is
-        check_counts(student, [(kind,) for kind in kinds], draw.sizes(3))
-    else:
-        observe("count_parameters", [got], by=lambda impl: count_everything(impl, [("mlp",)], (128, 256, 10)))
-        assert_equal(
-            got,
-            35594,
-            name="count_parameters(Sequential(Linear(128, 256), GELU, Linear(256, 10)))",
-            reveal=True,
-            hint="128 · 256 + 256 + 256 · 10 + 10",
-            slide=MODULE,
-        )
+    cases = [(kind,) for kind in ("mlp", "linear", "no bias", "nested", "empty")]
+    sizes = draw.sizes(3)
+    (got,) = ask_counts(student, cases[:1], (128, 256, 10))
+    name = "count_parameters(Sequential(Linear(128, 256), GELU, Linear(256, 10)))"
+    got = whole_number(got, name=name, slide=MODULE, none="missing_return")
+    if got != 35594:
+        ask_counts(student, cases, sizes)  # together they tell which mistake it is
+    hint = "128 · 256 + 256 + 256 · 10 + 10"
+    assert_equal(got, 35594, name=name, reveal=True, hint=hint, slide=MODULE)
+    check_counts(student, cases, sizes)
 
 
 @points("count_parameters", 0.5)
@@ -149,6 +145,9 @@ def run_collapse(student: Any, cases: list[tuple[list[Any], Tensor]], reveal: bo
         C = of_student(student, "collapse", LINEAR)(*layers)
         weight = check_layer(student, C, i=W_A.shape[1], o=W_B.shape[0])
         if reveal:
+            for label, layer, old in zip("AB", layers, before, strict=True):
+                after = student.named_parameters(layer)
+                unchanged_parameters(old, after, name=label, slide=LINEAR, mistake="changes_layers")
             again = check_layer(student, student.collapse(*layers), i=W_A.shape[1], o=W_B.shape[0])
             if not alike(weight, again):
                 fail(
