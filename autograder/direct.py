@@ -1,11 +1,10 @@
 """``pytest autograder/suites/ex1_tensors --submission PATH``: a suite as an ordinary pytest run, against one
 notebook.
 
-For the author of a suite: pytest's own output, ``-k``, ``--pdb`` and all, with the student's notebook in the
-real sandbox.
-Each check gets a fresh copy of the sandbox in the state before its test cell, as in grading. This module is
-the plugin
-that the installed package registers with pytest; without ``--submission`` the checks are skipped.
+For the author of a suite: pytest's own output, ``-k``, ``--pdb`` and all, with the student's notebook in
+the real sandbox. Each check gets a fresh copy of the sandbox in the state before its test cell, as in
+grading. This module is the plugin that the installed package registers with pytest; without
+``--submission`` the checks are skipped.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def write_page(path: Path, page: str) -> Path:
             file.write(page)
         os.chmod(draft, 0o644)
         os.replace(draft, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: no draft stays behind, and the error goes on
         Path(draft).unlink(missing_ok=True)
         raise
     return path

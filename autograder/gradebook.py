@@ -269,7 +269,7 @@ class Recorder:
         with database_errors(self._path):
             try:
                 yield
-            except BaseException:
+            except BaseException:  # Ctrl-C too: nothing of a transaction stays, and the error goes on
                 if self._gradebook is not None:
                     self._gradebook.db.rollback()
                 raise

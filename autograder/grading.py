@@ -1,10 +1,10 @@
 """One notebook in, one :class:`~autograder.models.NotebookResult` out. No database, no HTML.
 
 The notebook's cells run in order in one sandbox. When execution reaches the test cell of a suite task, the
-task's checks are judged in copies
-of the sandbox, before that cell itself runs: a later cell cannot change an earlier verdict, and a
-notebook that dies later keeps what it earned. When a cell ends the sandbox, a fresh one replays the cells
-before it, without the one that did it, and grading goes on with the next: it costs its own task only.
+task's checks are judged in copies of the sandbox, before that cell itself runs: a later cell cannot change
+an earlier verdict, and a notebook that dies later keeps what it earned. When a cell ends the sandbox, a
+fresh one replays the cells before it, without the one that did it, and grading goes on with the next: it
+costs its own task only.
 """
 
 from __future__ import annotations

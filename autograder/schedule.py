@@ -1,10 +1,9 @@
 """Many submissions over several judge processes and one zygote.
 
 The calling process stays light: it imports neither torch nor pytest, hands out jobs and yields results as
-they come. One spawned process
-imports the suites, starts the zygote and forks the judge workers, so that the seconds of importing are
-paid once. A worker that dies costs its submission an engine error, never the batch; when the caller dies,
-all end.
+they come. One spawned process imports the suites, starts the zygote and forks the judge workers, so that
+the seconds of importing are paid once. A worker that dies costs its submission an engine error, never the
+batch; when the caller dies, all end.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from autograder.notebook import AssignmentNotebook
 
 __all__ = ["Checker", "Job", "Pool", "check_files", "grade_submissions"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,7 @@ def _run(setup: _Setup, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
             yield from pool.map(jobs)
 
 
-def _lost(job: Job | _FileJob) -> Any:
+def _lost(job: Job | _FileJob, why: str = "the judge process ended") -> Any:
     result = NotebookResult(
         assignment=job.assignment,
         name=job.path.stem,
@@ -211,8 +213,7 @@ def _lost(job: Job | _FileJob) -> Any:
         needs_manual_grade=False,
         outcome=Outcome.ENGINE_ERROR,
         tasks=(),
-        message="The judge process ended while it graded this submission. Nothing was decided; "
-        "grade it again.",
+        message=f"This submission was not graded: {why}. Nothing was decided; grade it again.",
     )
     return (
         SubmissionResult(job.assignment, job.student, (result,))
@@ -335,10 +336,15 @@ def _work(
     while True:
         job = connection.recv()
         seeds = Seeds(setup.secret, job.student if isinstance(job, Job) else "")
-        if isinstance(job, Job):
-            connection.send(("result", _submission(grader, job, notebooks[job.assignment], seeds)))
-        else:
-            connection.send(("result", (job.path, _file(grader, job, notebooks[job.assignment], seeds))))
+        try:
+            if isinstance(job, Job):
+                result: Any = _submission(grader, job, notebooks[job.assignment], seeds)
+            else:
+                result = (job.path, _file(grader, job, notebooks[job.assignment], seeds))
+        except Exception as error:  # whatever it is, it is ours, and costs this submission only
+            _log.exception("%s could not be graded", job.path)
+            result = _lost(job, f"the judge failed ({type(error).__name__}: {error})")
+        connection.send(("result", result))
 
 
 def _submission(

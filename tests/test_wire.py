@@ -117,6 +117,8 @@ def test_named_tuples_and_dict_subclasses_of_the_standard_library_are_read_as_da
     pair = collections.namedtuple("Pair", "a b")(1, 2)
     assert round_trip(pair) == (1, 2)
     assert round_trip(collections.OrderedDict(a=1)) == {"a": 1}
+    best = round_trip(torch.max(torch.tensor([[1.0, 3.0]]), dim=1))
+    assert type(best) is tuple and best[0] == 3 and best[1] == 1
     assert round_trip(collections.defaultdict(int, a=1)) == {"a": 1}
 
 

@@ -1,8 +1,7 @@
 """pytest in the judge: the fixtures of suites, and what one run of a check gave.
 
-This plugin is passed to pytest by :mod:`autograder.judge.session`. It never prints: the exception of a check
-is kept
-as it is, and pytest's own failure texts, which would show expected values, are not built.
+This plugin is passed to pytest by :mod:`autograder.judge.session`. It never prints: the exception of a
+check is kept as it is, and pytest's own failure texts, which would show expected values, are not built.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from autograder.wire import Handle, Reference
 if TYPE_CHECKING:
     from autograder.judge.student import Student
 
-__all__ = ["CallRecord", "RemoteObject", "StudentError", "module"]
+__all__ = ["CallRecord", "MissingAttribute", "RemoteObject", "StudentError", "module"]
 
 
 class StudentError(AssertionError):
@@ -24,6 +24,10 @@ class StudentError(AssertionError):
     def __init__(self, type_name: str, kinds: Sequence[str], message: str, traceback: str) -> None:
         super().__init__(f"{type_name}: {message}" if message else type_name)
         self.type_name, self.kinds, self.message, self.traceback = type_name, tuple(kinds), message, traceback
+
+
+class MissingAttribute(StudentError, AttributeError):
+    """A remote object lacks an attribute: ``hasattr`` and ``getattr`` with a default work on it."""
 
 
 @dataclass
@@ -70,9 +74,14 @@ class RemoteObject:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)  # Python's own protocols must not reach into the sandbox
-        return self._student.call_node(
-            module("builtins.getattr"), [self, name], label=f"{self._label}.{name}", record=False
-        )
+        try:
+            return self._student.call_node(
+                module("builtins.getattr"), [self, name], label=f"{self._label}.{name}", record=False
+            )
+        except StudentError as error:
+            if error.type_name != "AttributeError":
+                raise
+            raise MissingAttribute(error.type_name, error.kinds, error.message, error.traceback) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("_student", "_node", "_label", "type_name"):

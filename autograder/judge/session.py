@@ -8,9 +8,8 @@
     with_judge({"ex1_tensors": Path("autograder/suites/ex1_tensors")}, serve)
 
 A check runs in a branch of the sandbox, a copy that dies with what the check did to it. Checks that pass
-share a branch, as a fork
-costs more than most checks; a failure is only believed from a fresh one, so that no check can
-spoil the next.
+share a branch, as a fork costs more than most checks; a failure is only believed from a fresh one, so that
+no check can spoil the next.
 """
 
 from __future__ import annotations
@@ -219,7 +218,6 @@ class Judge:
         :raises SandboxError: the sandbox itself is gone (not just the branch of a check).
         """
         deadline = min(run.deadline, time.monotonic() + run.limits.task_wall_s)
-        deadline = max(deadline, 0.0)
         results: list[CheckResult] = []
         branch: Branch | None = None
         fresh, timeouts = True, 0
@@ -268,13 +266,10 @@ class Judge:
             raise SuiteError("this judge has no pytest session")
         error, took_s = self._plugin.run(check.item, context)
         student = context.student
-        if (
-            isinstance(error, TypeError)
-            and str(error).endswith("is not callable")
-            and student
-            and student.plain
-        ):
-            error = not_a_function(*student.plain)
+        if isinstance(error, TypeError) and student is not None and student.plain is not None:
+            name, type_name = student.plain
+            if str(error) == f"'{type_name.rpartition('.')[2]}' object is not callable":
+                error = not_a_function(name, type_name)
         outcome = outcome_of(error)
         record = CheckResult(
             id=check.id,

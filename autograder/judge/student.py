@@ -2,8 +2,8 @@
 
 Everything behind a proxy happens in a sandbox. What comes back is plain data, compared here, or a
 :class:`RemoteObject` that stands for something that is no data. Calls are differentiable: a backward in the
-judge sends one
-vector-Jacobian request for each call it passes, and parameters in the sandbox get their ``.grad``.
+judge sends one vector-Jacobian request for each call it passes, and parameters in the sandbox get their
+``.grad``.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def _own(value: object, name: str) -> Any:
     """An attribute without ``__getattr__`` (of a proxy: without a call to the sandbox), else None."""
     try:
         return object.__getattribute__(value, name)
-    except Exception:
+    except Exception:  # no attribute, or a property of an odd value that raises: both mean that there is none
         return None
 
 
@@ -142,7 +142,7 @@ def describe(value: Any) -> str:
     """``value`` in one line of at most ``MAX_TEXT`` characters. Never raises, never allocates much."""
     try:
         return shorten(_describe(value, 0))
-    except Exception:
+    except Exception:  # printing must never cost a verdict, whatever the value is
         return type_phrase(value)
 
 

@@ -14,6 +14,7 @@ import gc
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -100,9 +101,13 @@ class Agent:
     def _end_branch(self, pid: int, dead: bool) -> int | None:
         """End a copy. ``dead``: it ended by itself; tell its wait status (negative: a signal)."""
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            if dead:
-                _, status = os.waitpid(pid, 0)
-                return os.waitstatus_to_exitcode(status)
+            # A copy may have closed the wire and live on: it gets a moment, then it is killed all the same.
+            deadline = time.monotonic() + 0.5
+            while dead and time.monotonic() < deadline:
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    return os.waitstatus_to_exitcode(status)
+                time.sleep(0.005)
             # Taking its memory apart lasts longer than a check: it happens beside the next one.
             os.killpg(pid, signal.SIGKILL)
             self._ending.append(pid)

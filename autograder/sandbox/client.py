@@ -99,7 +99,7 @@ class Branch(Peer):
         """How the process ended."""
         if isinstance(error, SandboxDied):
             status = self._end(dead=True)
-            memory = self.sandbox.oom_killed() or status == -signal.SIGKILL
+            memory = self.sandbox.oom_killed()
             return SandboxDied(_death_text(status, memory), memory=memory, status=status)
         return error
 

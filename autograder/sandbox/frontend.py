@@ -1,10 +1,9 @@
 """Runs notebook cells the way Jupyter does, in this very process, and collects nbformat outputs.
 
 An IPython ``InteractiveShell`` without a kernel: magics, ``!commands``, rich display, inline figures,
-top-level
-``await`` and tracebacks work as a student knows them. It is built once in the zygote; every sandbox inherits
-it.
-Outputs are bounded while they are produced. ``input()`` raises instead of waiting for nobody.
+top-level ``await`` and tracebacks work as a student knows them. It is built once in the zygote; every
+sandbox inherits it. Outputs are bounded while they are produced. ``input()`` raises instead of waiting for
+nobody.
 """
 
 from __future__ import annotations
@@ -227,7 +226,8 @@ class _Shell(InteractiveShell):
                 "output_type": "error",
                 "ename": str(getattr(etype, "__name__", etype)),
                 "evalue": text[:4000],
-                "traceback": [str(line) for line in stb][-200:],
+                # Frames of this module (the interrupt, input()) say nothing to a student.
+                "traceback": [str(line) for line in stb if __file__ not in str(line)][-200:],
             }
         )
 
@@ -349,7 +349,7 @@ def describe(error: BaseException) -> str:
     """ "Type: text" of an exception whose ``__str__`` may itself be broken or huge."""
     try:
         text = str(error)
-    except Exception:
+    except Exception:  # the student's own __str__ may raise anything
         text = "<no text>"
     name = type(error).__name__
     return f"{name}: {text[:2000]}" if text else name

@@ -162,7 +162,7 @@ class Zygote:
             if group is not None:
                 group.add(_host_pid(pidfd))
             missing = sandbox.request("hello", wall_s=wall_s)
-        except SandboxError as error:
+        except (SandboxError, OSError) as error:  # OSError: it ended before it could join its cgroup
             sandbox.close()
             raise SandboxUnavailable(f"a sandbox could not be set up: {error}") from error
         layers = [str(name) for name in missing] if isinstance(missing, list) else []
@@ -218,9 +218,9 @@ def _receive_pidfd(status: socket.socket, wall_s: float) -> int:
 
 def _host_pid(pidfd: int) -> int:
     for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines():
-        if line.startswith("Pid:"):
+        if line.startswith("Pid:") and int(line.split()[1]) > 0:  # 0 would mean this very process to a cgroup
             return int(line.split()[1])
-    raise SandboxUnavailable("the sandbox's process id cannot be read from /proc")
+    raise SandboxUnavailable("the sandbox ended at once, or its process id cannot be read from /proc")
 
 
 def _font_cache() -> str:

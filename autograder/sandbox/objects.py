@@ -1,8 +1,7 @@
 """The student's objects, as the judge may use them: look up, call, differentiate, hold, patch.
 
 Everything here runs beside student code and may be disturbed by it. That costs the student's own check and
-nothing else: the
-judge believes only plain values, and compares them itself.
+nothing else: the judge believes only plain values, and compares them itself.
 """
 
 from __future__ import annotations
@@ -221,7 +220,9 @@ def _tensors(value: Any, depth: int = 0) -> list[torch.Tensor]:
     if type(value) in (torch.Tensor, torch.nn.Parameter):
         return [value]
     if depth < 40 and is_sequence(value):
-        return [t for item in type(value).__iter__(value) for t in _tensors(item, depth + 1)]
+        # As the encoder reads it, whatever a subclass says its elements are.
+        items = list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value)
+        return [t for item in items for t in _tensors(item, depth + 1)]
     if depth < 40 and type(value) in MAPPINGS:
         return [t for item in dict.values(value) for t in _tensors(item, depth + 1)]
     return []

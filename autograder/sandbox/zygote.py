@@ -1,14 +1,13 @@
 """The warm process that forks sandboxes: ``python -m autograder.sandbox.zygote``, started by :mod:`.client`.
 
 It imports what notebooks import, warms up what is imported lazily (the first optimizer step alone costs a
-second), closes
-itself off from the host, and then forks a jailed child for each request. It never runs student code, and
-it is started with an empty environment, so that nothing worth reading lies in the memory its children
-inherit.
+second), closes itself off from the host, and then forks a jailed child for each request. It never runs
+student code, and it is started with an empty environment, so that nothing worth reading lies in the memory
+its children inherit.
 
 Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution}`` and two
-descriptors, the sandbox's end of the wire and a status socket. On the status socket it sends ``{pid}``
-with a pidfd, and ``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status socket kills it.
+descriptors, the sandbox's end of the wire and a status socket. On the status socket it sends ``{pid}`` with
+a pidfd, and ``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status socket kills it.
 """
 
 from __future__ import annotations

@@ -55,9 +55,12 @@ MAPPINGS: Final = (dict, collections.OrderedDict, collections.defaultdict)
 
 
 def is_sequence(value: object) -> bool:
-    """Whether ``value`` travels as a list or a tuple: exactly one of these, or a named tuple."""
+    """Whether ``value`` travels as a list or tuple: one of these, a named tuple, what torch.max gives."""
     kind = type(value)
-    return kind in (list, tuple) or (kind.__bases__ == (tuple,) and hasattr(kind, "_fields"))
+    if kind in (list, tuple):
+        return True
+    named = hasattr(kind, "_fields") or kind.__module__ == "torch.return_types"
+    return kind.__bases__ == (tuple,) and named
 
 
 @dataclass(frozen=True, slots=True)

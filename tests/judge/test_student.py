@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,15 @@ def endless():
 def leaves():
     import os
     os._exit(3)
+
+def hides():
+    import os
+    os.closerange(3, 256)
+    while True: pass
+
+def kills_itself():
+    import os
+    os.kill(os.getpid(), 9)
 
 def detaches(x):
     return x.detach() * 2
@@ -125,6 +136,7 @@ def test_modules_train_across_the_boundary(student):
     assert torch.equal(graded["layer.bias"].grad, torch.full((2,), 4.0))
     optimizer.step()
     assert torch.allclose(student.named_parameters(model)["layer.bias"], before["layer.bias"] - 2.0)
+    assert getattr(model, "not_there", None) is None and hasattr(model, "layer")
     assert len(list(model.parameters())) == 2 and len(model.state_dict()) == 2
 
 
@@ -174,6 +186,13 @@ def test_time_is_bounded_and_death_is_known(notebook):
     with notebook.branch() as branch, pytest.raises(SandboxDied) as caught:
         Student(branch, wall_s=5).leaves()
     assert caught.value.status == 3
+    with notebook.branch() as branch, pytest.raises(SandboxDied) as caught:
+        Student(branch, wall_s=5).kills_itself()
+    assert caught.value.status == -9 and not caught.value.memory
+    started = time.monotonic()
+    with notebook.branch() as branch, pytest.raises(SandboxDied):
+        Student(branch, wall_s=5).hides()
+    assert time.monotonic() - started < 3, "a copy that closed the wire does not hold up the judge"
     with notebook.branch() as branch:
         assert Student(branch, wall_s=5).answer == 42
 

@@ -61,7 +61,7 @@ def test_activate_on_posix(student, draw):
 @points("activate_command", 0.25)
 def test_activate_on_windows(student, draw):
     name = folder(draw)
-    for path in ("env", rf"C:\Users\ada\{name}", rf"projects\{name}\.venv", f"C:/work/{name}", f"{name}\\"):
+    for path in ("env", rf"C:\Users\ada\{name}", rf"projects\{name}\.venv", f"C:/ada/{name}", f"{name}\\"):
         activates(student, path, "nt", nt_problem)
 
 
