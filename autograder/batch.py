@@ -98,6 +98,7 @@ def grade(
     secret: bytes,
     device: str = "cpu",
     sandbox: bool = True,
+    data: str = "auto",
     on_start: Callable[[], None] | None = None,
 ) -> Iterator[Graded]:
     """Grade ``todo``, store each result, and yield it; in the order in which they are done.
@@ -108,7 +109,14 @@ def grade(
         return
     with Recorder(course) as recorder:
         results = grade_submissions(
-            course, todo, workers=workers, limits=limits, secret=secret, device=device, sandbox=sandbox
+            course,
+            todo,
+            workers=workers,
+            limits=limits,
+            secret=secret,
+            device=device,
+            sandbox=sandbox,
+            data=data,
         )
         if on_start is not None:
             on_start()

@@ -1,4 +1,4 @@
-"""The command line: ``autograder release | grade | check | demo``.
+"""The command line: ``autograder release | grade | check | data | demo``.
 
 Only ``argparse`` is loaded before the arguments are understood, so ``--help`` answers at once. Errors are one
 message that ends with a cure; a traceback appears only with ``--debug``.
@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         help="where checks may put tensors; auto takes the best one there is (default: cpu)",
     )
     running.add_argument(
+        "--data",
+        choices=("auto", "sample", "full"),
+        help="MNIST's shipped sample or the full set; auto takes the full set where this machine has it "
+        "(default: the course's setting, else auto)",
+    )
+    running.add_argument(
         "--unsafe-no-sandbox",
         action="store_true",
         help="run student code without a sandbox, with your rights; every report is stamped",
@@ -129,6 +135,17 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--feedback", type=Path, metavar="DIR", help="write a feedback page for each")
     check.set_defaults(run=_check)
 
+    data = commands.add_parser(
+        "data",
+        parents=[common],
+        help="say which data sets are in use; --fetch gets the full ones",
+        description="Show which data sets notebooks are served while they are graded, and where they lie.",
+    )
+    data.add_argument(
+        "--fetch", action="store_true", help="download what is missing into scikit-learn's data home"
+    )
+    data.set_defaults(run=_data)
+
     demo = commands.add_parser(
         "demo",
         parents=[common],
@@ -178,8 +195,11 @@ def _release(options: argparse.Namespace) -> int:
     from autograder import schedule
     from autograder.release import release
 
-    # Not "autograde": solution notebooks are for reading, pictures included.
-    with schedule.Checker(settings.course, names, limits=settings.limits, execution="generate") as check:
+    # Not "autograde": solution notebooks are for reading, pictures included. With the shipped sample, so that
+    # every machine makes the same.
+    with schedule.Checker(
+        settings.course, names, limits=settings.limits, execution="generate", data="sample"
+    ) as check:
 
         def grade(assignment: str, path: Path) -> NotebookResult:
             print(f"running {assignment}/{path.name} …", file=sys.stderr, flush=True)
@@ -215,6 +235,8 @@ def _grade(options: argparse.Namespace) -> int:
     if not found:
         print(f"nothing to grade in {settings.root / 'submitted'}/<student>/<assignment>/", file=sys.stderr)
     _warn_unsafe(options)
+    choice = options.data or settings.data
+    _say_data(settings, sorted({job.assignment for job in todo}), choice)
     started, graded = time.monotonic(), []
     with console.Ticker(len(todo)) as ticker:
         for item in batch.grade(
@@ -225,6 +247,7 @@ def _grade(options: argparse.Namespace) -> int:
             secret=settings.secret(),
             device=options.device,
             sandbox=not options.unsafe_no_sandbox,
+            data=choice,
         ):
             graded.append(item)
             ticker.tick(item.result)
@@ -267,6 +290,8 @@ def _check(options: argparse.Namespace) -> int:
         if not path.is_file():
             raise UsageError(f"{path} is no file")
     _warn_unsafe(options)
+    choice = options.data or settings.data
+    _say_data(settings, [options.assignment], choice)
     from autograder import console, feedback, schedule
 
     results = []
@@ -282,6 +307,7 @@ def _check(options: argparse.Namespace) -> int:
             seed=options.seed,
             device=options.device,
             sandbox=not options.unsafe_no_sandbox,
+            data=choice,
         ),
         strict=True,
     ):
@@ -314,6 +340,21 @@ def _demo(options: argparse.Namespace) -> int:
     from autograder import demo
 
     return demo.run(_config(options), workers=options.workers)
+
+
+def _say_data(settings: Config, assignments: Sequence[str], choice: str) -> None:
+    """Which data sets these assignments are graded with, on stderr."""
+    from autograder import datasets
+
+    sources = [path for name in assignments for path in settings.course.source_notebooks(name)]
+    for name in datasets.wanted(path.read_bytes() for path in sources):
+        print(datasets.describe(name, choice), file=sys.stderr)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from autograder import fetching
+
+    return fetching.run(_config(options).data, fetch=options.fetch)
 
 
 def _warn_unsafe(options: argparse.Namespace) -> None:

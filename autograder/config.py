@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder.datasets import CHOICES
 from autograder.errors import ConfigError
 from autograder.layout import Course, default_suites
 from autograder.limits import Limits
 
 __all__ = ["Config", "find_root", "load"]
 
-_KEYS = ("limits", "suites", "workers")
+_KEYS = ("data", "limits", "suites", "workers")
 _MAX_WORKERS = 256
 _SECRET_BYTES = 32
 
@@ -46,6 +47,8 @@ class Config:
     root: Path
     suites: Path
     limits: Limits = field(default_factory=Limits)
+    data: str = "auto"
+    """Which data sets: one of :data:`autograder.datasets.CHOICES`."""
     workers: int = field(default_factory=_usable_processors)
 
     @property
@@ -139,10 +142,14 @@ def load(start: Path | None = None) -> Config:
         raise ConfigError(
             f"{where}: workers must be a whole number from 1 to {_MAX_WORKERS}, not {workers!r}"
         )
+    data = section.get("data", "auto")
+    if data not in CHOICES:
+        raise ConfigError(f"{where}: data must be one of {', '.join(CHOICES)}, not {data!r}")
     return Config(
         root=root,
         suites=_suites(root, section.get("suites"), where),
         limits=_limits(limits, where),
+        data=data,
         workers=workers,
     )
 

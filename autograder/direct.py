@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from autograder.datasets import DataSets
     from autograder.grading import Run
+    from autograder.judge.calibrated import Calibrator
     from autograder.judge.draw import Draw
     from autograder.judge.student import Student
     from autograder.sandbox.launch import Zygote
@@ -31,7 +33,7 @@ class _Direct:
     """The one submission of this pytest session."""
 
     def __init__(self, submission: Path, suite: Path, seed: int, tasks: frozenset[str]) -> None:
-        from autograder import config, notebook
+        from autograder import config, datasets, notebook, thresholds
         from autograder.grading import Grader, Run, Seeds
         from autograder.judge.session import Judge, Suite
         from autograder.sandbox.launch import Zygote
@@ -41,7 +43,10 @@ class _Direct:
         source = settings.course.source_notebooks(suite.name)
         loaded = notebook.load_assignment(source[0], tasks)
         prepared = notebook.prepare(notebook.read(submission, settings.limits), loaded)
-        self.zygote: Zygote = Zygote.start()
+        files = [path.read_bytes() for path in source]
+        self.data = datasets.load_all(datasets.wanted(files), settings.data)
+        self.thresholds = thresholds.load(suite)
+        self.zygote: Zygote = Zygote.start(data=self.data)
         probes = suite / "probes.py"
         self.probes = (suite.name, probes.read_text(encoding="utf-8")) if probes.is_file() else None
         self.seeds = Seeds(hashlib.sha256(f"seed {seed}".encode()).digest(), "")
@@ -147,6 +152,21 @@ def student(request: pytest.FixtureRequest, draw: Draw) -> Iterator[Student]:
         proxy = Student(branch, wall_s=wall_s, probes=direct.probes)
         proxy.seed(draw.seed)
         yield proxy
+
+
+@pytest.fixture
+def data(request: pytest.FixtureRequest) -> DataSets:
+    """The data sets of this run, with the rows that no sandbox ever held."""
+    return _direct(request).data
+
+
+@pytest.fixture
+def calibrated(request: pytest.FixtureRequest, draw: Draw) -> Calibrator:
+    """The suite's thresholds: ``calibrated(name).check(run, …)``."""
+    from autograder.judge.calibrated import Calibrator
+
+    direct = _direct(request)
+    return Calibrator(direct.thresholds, request.node.name, draw, direct.data, "cpu")
 
 
 @pytest.fixture

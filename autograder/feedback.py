@@ -20,6 +20,7 @@ from typing import Any
 
 import jinja2
 
+from autograder.datasets import describe
 from autograder.display import Budget, clean_text, shorten
 from autograder.feedback_cells import ShownCell, group, titles_of
 from autograder.layout import Course
@@ -112,6 +113,7 @@ def render(result: NotebookResult, *, student: str, timestamp: datetime | None =
         any_in_kernel=any(task.kind is TaskKind.IN_KERNEL for task in tasks),
         sandboxed=result.sandboxed,
         missing_layers=[clean_text(layer) for layer in result.missing_layers] if result.sandboxed else [],
+        data=[describe(name, kind) for name, kind in sorted(result.data.items())],
         seed=result.seed,
         digest=(result.notebook_sha256 or "")[:12],
     )  # fmt: skip

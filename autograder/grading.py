@@ -12,15 +12,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autograder.errors import (
-    NotebookError,
-    SandboxError,
-    SandboxUnavailable,
-)
+from autograder.datasets import wanted
+from autograder.errors import NotebookError, SandboxError, SandboxUnavailable
 from autograder.judge.draw import seed_for
 from autograder.judge.session import Judge, Suite, TaskRun
 from autograder.judge.verdict import engine_error, not_run
@@ -39,6 +37,7 @@ from autograder.notebook import (
     AssignmentNotebook,
     PreparedCell,
     PreparedNotebook,
+    focused,
     parse,
     prepare,
     read_bytes,
@@ -95,6 +94,8 @@ class Grader:
         self.zygote, self.judge, self.limits, self.device = zygote, judge, limits, device
         self.execution = execution
         """What notebooks find in ``NBGRADER_EXECUTION``: they leave out slow pictures on "autograde"."""
+        self.measuring = False
+        """Thresholds are calibrated: see :class:`~autograder.judge.session.TaskRun`."""
 
     def validate(self, assignment: str, notebooks: Sequence[AssignmentNotebook]) -> None:
         """Check that the suite's points are those of the cells.
@@ -106,25 +107,40 @@ class Grader:
             validate_points([task for notebook in notebooks for task in notebook.tasks], suite.points())
 
     def grade_file(
-        self, assignment: str, notebook: AssignmentNotebook, path: Path, seeds: Seeds
+        self,
+        assignment: str,
+        notebook: AssignmentNotebook,
+        path: Path,
+        seeds: Seeds,
+        only: frozenset[str] | None = None,
     ) -> NotebookResult:
-        """Grade the file at ``path``; an unreadable one gives a result whose ``message`` says why."""
+        """Grade the file at ``path``; an unreadable one gives a result whose ``message`` says why.
+
+        With ``only`` the result holds these tasks and no others.
+        """
         try:
             data = read_bytes(path, self.limits)
         except NotebookError as error:
             return unreadable(assignment, notebook, self.judge.suites.get(assignment), str(error))
-        return self.grade_bytes(assignment, notebook, data, seeds)
+        return self.grade_bytes(assignment, notebook, data, seeds, only)
 
     def grade_bytes(
-        self, assignment: str, notebook: AssignmentNotebook, data: bytes, seeds: Seeds
+        self,
+        assignment: str,
+        notebook: AssignmentNotebook,
+        data: bytes,
+        seeds: Seeds,
+        only: frozenset[str] | None = None,
     ) -> NotebookResult:
-        """Grade the bytes of a notebook file."""
+        """Grade the bytes of a notebook file; ``only`` as for :meth:`grade_file`."""
         suite = self.judge.suites.get(assignment)
         digest = sha256(data)
         try:
             prepared = prepare(parse(data, self.limits), notebook)
         except NotebookError as error:
             return unreadable(assignment, notebook, suite, str(error), digest)
+        if only is not None:
+            prepared = focused(prepared, only)
         run = Run(self, assignment, notebook, suite, prepared, seeds)
         return run.result(digest)
 
@@ -188,7 +204,13 @@ class Run:
             missing_layers=self.missing,
             wall_s=time.monotonic() - started,
             stage_s=dict(self.stage_s),
+            data=self._data_in_use(),
         )
+
+    def _data_in_use(self) -> dict[str, str]:
+        sources = [cell["source"].encode("utf-8", "replace") for cell in self.notebook.nb["cells"]]
+        sets = self.grader.judge.data.sets
+        return {name: sets[name].kind for name in wanted(sources) if name in sets}
 
     # -- the way through the cells
 
@@ -265,6 +287,7 @@ class Run:
             limits=self.grader.limits,
             device=self.grader.device,
             deadline=self.deadline,
+            measuring=self.grader.measuring,
         )
         try:
             with self._stage("judge"):
@@ -365,16 +388,10 @@ class Run:
         nb["cells"] = shown
         return nb
 
-    def _stage(self, name: str) -> _Stopwatch:
-        return _Stopwatch(self.stage_s, name)
-
-
-class _Stopwatch:
-    def __init__(self, totals: dict[str, float], name: str) -> None:
-        self.totals, self.name = totals, name
-
-    def __enter__(self) -> None:
-        self.started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.totals[self.name] = self.totals.get(self.name, 0.0) + time.perf_counter() - self.started
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + time.perf_counter() - started

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 __all__ = [
@@ -129,7 +130,8 @@ class CheckResult:
     """The record of one check on one submission. ``points`` is its weight, ``score`` what it earned.
 
     ``score`` is None exactly when the outcome is ``ENGINE_ERROR``. ``mistake`` is the id of the known
-    mistake that was recognised, ``seed`` that of the check's draws.
+    mistake that was recognised, ``seed`` that of the check's draws; ``measured`` are the values, by name of
+    the threshold, that its single runs gave.
     """
 
     id: str
@@ -141,6 +143,7 @@ class CheckResult:
     mistake: str | None = None
     seed: int | None = None
     wall_s: float = 0.0
+    measured: tuple[tuple[str, float], ...] = ()
 
     @property
     def message(self) -> str | None:
@@ -149,6 +152,9 @@ class CheckResult:
 
     def to_json(self) -> dict[str, Any]:
         """Its part of the public contract."""
+        measured: dict[str, list[float | None]] = {}
+        for name, value in self.measured:
+            measured.setdefault(name, []).append(value if isfinite(value) else None)
         return {
             "id": self.id,
             "outcome": self.outcome.value,
@@ -157,6 +163,7 @@ class CheckResult:
             "message": self.message,
             "mistake": self.mistake,
             "seed": self.seed,
+            "measured": measured,
         }
 
 
@@ -239,6 +246,8 @@ class NotebookResult:
     missing_layers: tuple[str, ...] = ()
     wall_s: float = 0.0
     stage_s: Mapping[str, float] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    """The data sets that it was graded with: name → "sample" or "full"."""
 
     def to_json(self) -> dict[str, Any]:
         """The public contract of ``autograder check --json``."""
@@ -256,6 +265,7 @@ class NotebookResult:
             "seed": self.seed,
             "sandboxed": self.sandboxed,
             "missing_layers": list(self.missing_layers),
+            "data": dict(self.data),
             "wall_s": round(self.wall_s, 4),
         }
 

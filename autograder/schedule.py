@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from autograder.grading import Grader
     from autograder.notebook import AssignmentNotebook
 
-__all__ = ["Checker", "Job", "Pool", "check_files", "grade_submissions"]
+__all__ = ["Checker", "FileJob", "Job", "Pool", "Setup", "check_files", "grade_submissions"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,15 +47,20 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class _FileJob:
-    """One notebook file outside any gradebook."""
+class FileJob:
+    """One notebook file outside any gradebook. ``seed`` is that of the hidden inputs, None the pool's;
+    with ``only`` nothing but these tasks is judged."""
 
     assignment: str
     path: Path
+    seed: int | None = None
+    only: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Setup:
+class Setup:
+    """What a pool is for. ``measuring``: see :class:`autograder.judge.session.TaskRun`."""
+
     course: Course
     assignments: tuple[str, ...]
     limits: Limits
@@ -63,6 +68,8 @@ class _Setup:
     sandbox: bool
     secret: bytes
     execution: str = "autograde"
+    data: str = "auto"
+    measuring: bool = False
 
 
 def grade_submissions(
@@ -74,17 +81,18 @@ def grade_submissions(
     secret: bytes,
     device: str = "cpu",
     sandbox: bool = True,
+    data: str = "auto",
 ) -> Iterator[SubmissionResult]:
     """Grade ``jobs`` with ``workers`` judge processes; results come in the order in which they are done.
 
-    ``secret`` seeds the hidden inputs together with the student's id.
+    ``secret`` seeds the hidden inputs together with the student's id; ``data`` is which data sets to use,
+    one of :data:`autograder.datasets.CHOICES`.
 
     :raises SandboxUnavailable: this machine cannot build a sandbox.
     :raises SuiteError | UsageError: a suite or a source notebook is wrong.
     """
-    setup = _Setup(
-        course, tuple(sorted({job.assignment for job in jobs})), limits, _device(device), sandbox, secret
-    )
+    names = tuple(sorted({job.assignment for job in jobs}))
+    setup = Setup(course, names, limits, _device(device), sandbox, secret, data=data)
     yield from _run(setup, list(jobs), workers)
 
 
@@ -99,16 +107,18 @@ def check_files(
     sandbox: bool = True,
     workers: int = 1,
     execution: str = "autograde",
+    data: str = "auto",
 ) -> Iterator[NotebookResult]:
     """Grade notebook files without a gradebook, in the order of ``paths``. ``seed`` (default 0) seeds the
     hidden inputs."""
-    secret = hashlib.sha256(f"seed {seed or 0}".encode()).digest()
-    setup = _Setup(course, (assignment,), limits, _device(device), sandbox, secret, execution)
+    setup = Setup(
+        course, (assignment,), limits, _device(device), sandbox, _secret(seed or 0), execution, data
+    )
     done: dict[Path, NotebookResult] = {}
     order = deque(paths)
-    for result in _run(setup, [_FileJob(assignment, path) for path in dict.fromkeys(paths)], workers):
-        path, notebook = result
-        done[path] = notebook
+    for result in _run(setup, [FileJob(assignment, path) for path in dict.fromkeys(paths)], workers):
+        job, notebook = result
+        done[job.path] = notebook
         while order and order[0] in done:
             yield done[order.popleft()]
 
@@ -116,14 +126,19 @@ def check_files(
 class Checker:
     """Grades single notebook files of several assignments with one warm pool. A context manager; call it.
 
-    ``execution`` is what notebooks find in ``NBGRADER_EXECUTION``.
+    ``execution`` is what notebooks find in ``NBGRADER_EXECUTION``, ``data`` which data sets to use.
     """
 
     def __init__(
-        self, course: Course, assignments: Sequence[str], *, limits: Limits, execution: str = "autograde"
+        self,
+        course: Course,
+        assignments: Sequence[str],
+        *,
+        limits: Limits,
+        execution: str = "autograde",
+        data: str = "auto",
     ) -> None:
-        secret = hashlib.sha256(b"seed 0").digest()
-        setup = _Setup(course, tuple(assignments), limits, "cpu", True, secret, execution)
+        setup = Setup(course, tuple(assignments), limits, "cpu", True, _secret(0), execution, data)
         self._pool = Pool(setup, 1)
 
     def __enter__(self) -> Self:
@@ -134,14 +149,14 @@ class Checker:
 
     def __call__(self, assignment: str, path: Path) -> NotebookResult:
         """The result of the notebook at ``path`` as a submission to ``assignment``."""
-        _, result = next(self._pool.map([_FileJob(assignment, path)]))
+        _, result = next(self._pool.map([FileJob(assignment, path)]))
         return cast(NotebookResult, result)
 
 
 class Pool:
     """Judge workers behind pipes. Use it as a context manager and ask :meth:`map`."""
 
-    def __init__(self, setup: _Setup, workers: int) -> None:
+    def __init__(self, setup: Setup, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
         pairs = [context.Pipe() for _ in range(max(1, workers))]
         self._connections = [ours for ours, _ in pairs]
@@ -198,13 +213,13 @@ class Pool:
                     yield value
 
 
-def _run(setup: _Setup, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
+def _run(setup: Setup, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
     if jobs:
         with Pool(setup, min(workers, len(jobs))) as pool:
             yield from pool.map(jobs)
 
 
-def _lost(job: Job | _FileJob, why: str = "the judge process ended") -> Any:
+def _lost(job: Job | FileJob, why: str = "the judge process ended") -> Any:
     result = NotebookResult(
         assignment=job.assignment,
         name=job.path.stem,
@@ -215,11 +230,7 @@ def _lost(job: Job | _FileJob, why: str = "the judge process ended") -> Any:
         tasks=(),
         message=f"This submission was not graded: {why}. Nothing was decided; grade it again.",
     )
-    return (
-        SubmissionResult(job.assignment, job.student, (result,))
-        if isinstance(job, Job)
-        else (job.path, result)
-    )
+    return SubmissionResult(job.assignment, job.student, (result,)) if isinstance(job, Job) else (job, result)
 
 
 def _device(device: str) -> str:
@@ -235,7 +246,7 @@ def _device(device: str) -> str:
 # -- in the judge's processes
 
 
-def _master(setup: _Setup, connections: list[Connection], parent: int) -> None:
+def _master(setup: Setup, connections: list[Connection], parent: int) -> None:
     """Import once, fork a worker for each connection, end with them."""
     _die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to answer
@@ -253,14 +264,18 @@ def _master(setup: _Setup, connections: list[Connection], parent: int) -> None:
                 connection.send(("error", shown))
 
 
-def _prepare(setup: _Setup, connections: list[Connection]) -> None:
+def _prepare(setup: Setup, connections: list[Connection]) -> None:
+    from autograder import datasets
     from autograder.sandbox.launch import Zygote
     from autograder.sandbox.warmup import parts_of
 
     hide = [setup.course.root, *([setup.course.suites] if setup.course.suites else [])]
     sources = [path for name in setup.assignments for path in setup.course.source_notebooks(name)]
-    parts = parts_of(path.read_bytes() for path in sources)
-    starting = Zygote.launch(sandbox=setup.sandbox, device=setup.device, hide=hide, parts=parts)
+    files = [path.read_bytes() for path in sources]
+    data = datasets.load_all(datasets.wanted(files), setup.data)
+    starting = Zygote.launch(
+        sandbox=setup.sandbox, device=setup.device, hide=hide, parts=parts_of(files), data=data
+    )
     try:
         import torch
 
@@ -277,6 +292,7 @@ def _prepare(setup: _Setup, connections: list[Connection]) -> None:
             torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))
             zygote = starting.ready()
             grader = Grader(zygote, judge, setup.limits, device=setup.device, execution=setup.execution)
+            grader.measuring = setup.measuring
             notebooks = {}
             for name in setup.assignments:
                 suite = judge.suites.get(name)
@@ -287,13 +303,13 @@ def _prepare(setup: _Setup, connections: list[Connection]) -> None:
                 grader.validate(name, notebooks[name])
             _fork_workers(setup, grader, notebooks, connections)
 
-        with_judge({name: folder for name, folder in folders.items() if folder.is_dir()}, serve)
+        with_judge({name: folder for name, folder in folders.items() if folder.is_dir()}, serve, data)
     finally:
         starting.close()
 
 
 def _fork_workers(
-    setup: _Setup,
+    setup: Setup,
     grader: Grader,
     notebooks: dict[str, tuple[AssignmentNotebook, ...]],
     connections: list[Connection],
@@ -325,7 +341,7 @@ def _fork_workers(
 
 
 def _work(
-    setup: _Setup,
+    setup: Setup,
     grader: Grader,
     notebooks: dict[str, tuple[AssignmentNotebook, ...]],
     connection: Connection,
@@ -340,7 +356,7 @@ def _work(
             if isinstance(job, Job):
                 result: Any = _submission(grader, job, notebooks[job.assignment], seeds)
             else:
-                result = (job.path, _file(grader, job, notebooks[job.assignment], seeds))
+                result = (job, _file(grader, job, notebooks[job.assignment], seeds))
         except Exception as error:  # whatever it is, it is ours, and costs this submission only
             _log.exception("%s could not be graded", job.path)
             result = _lost(job, f"the judge failed ({type(error).__name__}: {error})")
@@ -358,11 +374,18 @@ def _submission(
 
 
 def _file(
-    grader: Grader, job: _FileJob, notebooks: tuple[AssignmentNotebook, ...], seeds: Any
+    grader: Grader, job: FileJob, notebooks: tuple[AssignmentNotebook, ...], seeds: Any
 ) -> NotebookResult:
     # With several notebooks in the assignment the file's name says which one it is.
     notebook = next((notebook for notebook in notebooks if notebook.name == job.path.stem), notebooks[0])
-    return replace(grader.grade_file(job.assignment, notebook, job.path, seeds), name=job.path.stem)
+    if job.seed is not None:
+        seeds = replace(seeds, secret=_secret(job.seed))
+    result = grader.grade_file(job.assignment, notebook, job.path, seeds, job.only)
+    return replace(result, name=job.path.stem)
+
+
+def _secret(seed: int) -> bytes:
+    return hashlib.sha256(f"seed {seed}".encode()).digest()
 
 
 def _die_with_parent(parent: int) -> None:

@@ -57,7 +57,7 @@ def test_own_suites_come_before_the_package_s(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[tool.autograder]\nworker = 2", ["unknown key worker", "known are limits, suites, workers"]),
+        ("[tool.autograder]\nworker = 2", ["unknown key worker", "known are data, limits, suites, workers"]),
         ("[tool.autograder.limits]\ncell_s = 2", ["unknown limit cell_s", "cell_wall_s"]),
         ("[tool.autograder.limits]\ncell_wall_s = -1", ["cell_wall_s", "positive"]),
         ("[tool.autograder.limits]\ncell_wall_s = inf", ["cell_wall_s", "finite"]),

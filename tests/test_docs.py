@@ -109,7 +109,7 @@ def test_the_json_has_the_documented_types(name):
     made = json.loads(json.dumps(getattr(samples, name)().to_json()))
     kinds = {
         "string": str, "number": (int, float), "integer": int, "boolean": bool, "list": list,
-        "list of strings": list, "null": type(None),
+        "list of strings": list, "object": dict, "null": type(None),
     }  # fmt: skip
 
     def conforms(value, heading):

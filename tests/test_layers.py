@@ -12,7 +12,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "autograder"
 
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("errors", "models"),
-    1: ("limits", "layout", "config", "ipynb", "regions", "assignment", "restore", "notebook"),
+    1: (
+        "limits",
+        "datasets",
+        "samples",
+        "layout",
+        "config",
+        "ipynb",
+        "regions",
+        "assignment",
+        "restore",
+        "notebook",
+    ),
     2: ("wire", "scoring"),
     3: ("sandbox",),
     4: ("judge", "checks"),
@@ -23,7 +34,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("release", "release_files", "nbgrader_settings"),
     ),
     7: ("schedule",),
-    8: ("batch", "console", "demo", "cli", "__main__"),
+    8: ("batch", "console", "demo", "fetching", "cli", "__main__"),
 }
 """Layer → modules and subpackages of ``autograder/`` (docs/architecture.md says what each is for).
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from autograder.datasets import DataSets
 from autograder.errors import SuiteError
+from autograder.judge.calibrated import Calibrator
 from autograder.judge.draw import Draw
 from autograder.judge.student import Student
 
@@ -27,6 +29,8 @@ class Context:
     draw: Draw
     device: str
     open_student: Callable[[], Student]
+    calibrated: Calibrator
+    data: DataSets = field(default_factory=DataSets)
     student: Student | None = None
 
 
@@ -39,7 +43,7 @@ def active() -> Context:
     :raises SuiteError: no check is running.
     """
     if _active is None:
-        raise SuiteError("student, draw and device exist only while a submission is graded")
+        raise SuiteError("student, draw, data, device and calibrated exist only while a submission is graded")
     return _active
 
 
@@ -105,6 +109,16 @@ class JudgePlugin:
     def device(self) -> str:
         """The device of this run: "cpu", "cuda" or "mps"."""
         return active().device
+
+    @pytest.fixture
+    def data(self) -> DataSets:
+        """The data sets of this run, with the rows that no sandbox ever held."""
+        return active().data
+
+    @pytest.fixture
+    def calibrated(self) -> Calibrator:
+        """The suite's thresholds: ``calibrated(name).check(run, …)``."""
+        return active().calibrated
 
 
 def opened(context: Context) -> Student:

@@ -22,13 +22,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from autograder.datasets import DataSets
 from autograder.errors import SandboxTimeout, SuiteError
+from autograder.judge.calibrated import Calibrator
 from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed, forget_result
 from autograder.judge.mistakes import Mistake, collect
@@ -39,6 +41,8 @@ from autograder.judge.verdict import explain, not_a_function, not_run, outcome_o
 from autograder.limits import Limits
 from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
 from autograder.sandbox.client import Branch
+from autograder.thresholds import CALIBRATION, DECLARATION, Thresholds
+from autograder.thresholds import load as load_thresholds
 
 __all__ = ["Judge", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
 
@@ -91,6 +95,7 @@ class Suite:
     reference: ModuleType | None
     probes: tuple[str, str] | None
     digest: str
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property
     def tasks(self) -> frozenset[str]:
@@ -113,10 +118,17 @@ class TaskRun:
     limits: Limits
     device: str
     deadline: float
+    measuring: bool = False
+    """For ``autograder calibrate``: only checks with a threshold are judged, each makes all its runs, and no
+    value fails it."""
 
 
-def with_judge(folders: Mapping[str, Path], serve: Callable[[Judge], None]) -> None:
+def with_judge(
+    folders: Mapping[str, Path], serve: Callable[[Judge], None], data: DataSets | None = None
+) -> None:
     """Collect the suites in ``folders`` (by assignment) and call ``serve`` with the judge of this process.
+
+    ``data`` are the data sets that checks can ask for.
 
     :raises SuiteError: a suite cannot be imported or is inconsistent.
     """
@@ -129,14 +141,14 @@ def with_judge(folders: Mapping[str, Path], serve: Callable[[Judge], None]) -> N
             suites = {name: _suite(name, folder, items) for name, folder in folders.items()}
             gc.collect()
             gc.freeze()  # judge workers are forked from here
-            serve(Judge(plugin, suites))
+            serve(Judge(plugin, suites, data))
         except BaseException as error:  # carried past pytest, which would print it and go on
             failure.append(error)
 
     plugin = JudgePlugin(loop)
     paths = [str(folder) for folder in folders.values()]
     if not paths:
-        serve(Judge(plugin, {}))
+        serve(Judge(plugin, {}, data))
         return
     old = {
         name: os.environ.get(name)
@@ -182,6 +194,13 @@ def _suite(assignment: str, folder: Path, items: Iterable[pytest.Item]) -> Suite
     probes_path = folder / "probes.py"
     probes = (assignment, probes_path.read_text(encoding="utf-8")) if probes_path.is_file() else None
     mistakes = _part(package, folder, "mistakes")
+    thresholds = load_thresholds(folder)
+    for threshold in thresholds.declared.values():
+        if all(check.id != threshold.check for check in checks.get(threshold.task, ())):
+            raise SuiteError(
+                f"{folder / DECLARATION}: [{threshold.name}] there is no check {threshold.check} of "
+                f"task {threshold.task}"
+            )
     return Suite(
         assignment=assignment,
         checks={task: tuple(group) for task, group in checks.items()},
@@ -189,6 +208,7 @@ def _suite(assignment: str, folder: Path, items: Iterable[pytest.Item]) -> Suite
         reference=_part(package, folder, "reference"),
         probes=probes,
         digest=_digest(folder),
+        thresholds=thresholds,
     )
 
 
@@ -201,7 +221,7 @@ def _part(package: str | None, folder: Path, name: str) -> ModuleType | None:
 
 def _digest(folder: Path) -> str:
     hasher = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted([*folder.rglob("*.py"), *folder.glob(DECLARATION), *folder.glob(CALIBRATION)]):
         hasher.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return hasher.hexdigest()
 
@@ -209,8 +229,11 @@ def _digest(folder: Path) -> str:
 class Judge:
     """Runs checks. One in a process: pytest keeps state of its own."""
 
-    def __init__(self, plugin: JudgePlugin | None, suites: Mapping[str, Suite]) -> None:
+    def __init__(
+        self, plugin: JudgePlugin | None, suites: Mapping[str, Suite], data: DataSets | None = None
+    ) -> None:
         self._plugin, self.suites = plugin, suites
+        self.data = data or DataSets()
 
     def judge_task(self, suite: Suite, run: TaskRun) -> tuple[CheckResult, ...]:
         """All checks of one task, in order.
@@ -222,7 +245,11 @@ class Judge:
         branch: Branch | None = None
         fresh, timeouts = True, 0
         try:
+            measured = {threshold.check for threshold in suite.thresholds.declared.values()}
             for check in suite.checks[run.spec.id]:
+                if run.measuring and check.id not in measured:
+                    results.append(not_run(check, "only thresholds are measured"))
+                    continue
                 wall_s = min(check.wall_s or run.limits.check_wall_s, run.deadline - time.monotonic())
                 if check.wall_s is not None:
                     deadline = max(deadline, min(run.deadline, time.monotonic() + wall_s))
@@ -259,7 +286,12 @@ class Judge:
             student.seed(seed)
             return student
 
-        context = Context(draw=draw, device=run.device, open_student=open_student)
+        calibrated = Calibrator(
+            suite.thresholds, check.id, draw, self.data, run.device, measuring=run.measuring
+        )
+        context = Context(
+            draw=draw, device=run.device, data=self.data, open_student=open_student, calibrated=calibrated
+        )
         forget_result()
         forget_observations()
         if self._plugin is None:
@@ -281,6 +313,7 @@ class Judge:
             else (check.points if outcome is Outcome.PASSED else 0.0),
             seed=seed,
             wall_s=took_s,
+            measured=tuple(calibrated.measured),
         )
         if error is None:
             return record, True

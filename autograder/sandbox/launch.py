@@ -18,10 +18,12 @@ from typing import Any, Self
 
 import msgpack
 
+from autograder.datasets import SAMPLES, DataSets
 from autograder.errors import SandboxError, SandboxUnavailable
 from autograder.limits import Limits
 from autograder.sandbox import cgroup, jail
 from autograder.sandbox.client import Sandbox
+from autograder.sandbox.stored import store
 from autograder.sandbox.warmup import PARTS
 from autograder.wire import Bounds, Channel
 
@@ -63,15 +65,17 @@ class Zygote:
         device: str = "cpu",
         hide: Sequence[Path] = (),
         parts: Sequence[str] = tuple(PARTS),
+        data: DataSets | None = None,
     ) -> Zygote:
         """Start a zygote and wait until it is warm.
 
         ``hide`` are folders that no sandbox may see even where they lie below something shown, ``parts``
-        what to warm up beside the basics (see :mod:`autograder.sandbox.warmup`).
+        what to warm up beside the basics (see :mod:`autograder.sandbox.warmup`), ``data`` the data sets
+        whose served rows notebooks can fetch.
 
         :raises SandboxUnavailable: this machine cannot build a sandbox; the message names the cure.
         """
-        return cls.launch(sandbox=sandbox, device=device, hide=hide, parts=parts).ready()
+        return cls.launch(sandbox=sandbox, device=device, hide=hide, parts=parts, data=data).ready()
 
     @classmethod
     def launch(
@@ -81,6 +85,7 @@ class Zygote:
         device: str = "cpu",
         hide: Sequence[Path] = (),
         parts: Sequence[str] = tuple(PARTS),
+        data: DataSets | None = None,
     ) -> Zygote:
         """Start a zygote without waiting; call :meth:`ready` before :meth:`spawn`."""
         chain = "none"
@@ -99,21 +104,25 @@ class Zygote:
             f"import sys; sys.path.append({str(Path(__file__).resolve().parents[2])!r}); "
             "from autograder.sandbox.zygote import main; sys.exit(main(sys.argv[1:]))"
         )
-        with theirs:
+        stored = store(data or DataSets())
+        with theirs, contextlib.ExitStack() as files:
+            for item in stored:
+                files.callback(os.close, item.fd)
             process = subprocess.Popen(
                 [sys.executable, "-I", "-c", code, str(theirs.fileno())],
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *(item.fd for item in stored)),
                 cwd="/",
             )
         told = {
             "chain": chain,
+            "data": [item.fields() for item in stored],
             "device": device,
             "font_cache": _font_cache(),
-            "hide": [str(path) for path in hide],
+            "hide": [str(path) for path in (*hide, SAMPLES)],  # the samples hold the rows kept back
             "parent": os.getpid(),
             "parts": list(parts),
         }

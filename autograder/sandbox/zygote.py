@@ -22,14 +22,14 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgpack
 
 from autograder.errors import SandboxDied
 from autograder.limits import Limits
-from autograder.sandbox import jail, linux
+from autograder.sandbox import jail, linux, served
 from autograder.sandbox.warmup import warm_up
 
 __all__ = ["ENVIRONMENT", "main"]
@@ -58,6 +58,16 @@ ENVIRONMENT = {
 """The whole environment of student code."""
 
 
+@dataclass(frozen=True)
+class _Warm:
+    """What each child starts with."""
+
+    frontend: Any
+    support: Any
+    data_fds: tuple[int, ...]
+    data_mb: int
+
+
 @dataclass
 class _Child:
     pid: int
@@ -70,16 +80,19 @@ def main(arguments: list[str]) -> int:
     control = socket.socket(fileno=int(arguments[0]))
     told = msgpack.unpackb(control.recv(65536))
     chain, device, font_cache = told["chain"], told["device"], told["font_cache"]
+    stored = [served.Stored(**fields) for fields in told["data"]]
+    data_fds = tuple(item.fd for item in stored)
     support = None
     if chain != "none":
         support = jail.support_for(chain)
-        jail.become_init(support, keep_fds=(control.fileno(),), parent=told["parent"])
+        jail.become_init(support, keep_fds=(control.fileno(), *data_fds), parent=told["parent"])
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(ENVIRONMENT, HOME=home, IPYTHONDIR=home)
         if font_cache:
             os.environ["MPLCONFIGDIR"] = font_cache  # else matplotlib searches all fonts at each start
         frontend = warm_up(device, told["parts"])
+        served.install(stored)
     warm_s = time.perf_counter() - started
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
@@ -91,10 +104,12 @@ def main(arguments: list[str]) -> int:
     if support is not None:
         jail.build_root(jail.RootSpec(hide=tuple(told["hide"]), devices=device == "cuda"))
     control.send(msgpack.packb({"ready": True, "warm_s": warm_s, "collapsed_mb": collapsed_mb}))
-    return _serve(control, frontend, support, device)
+    return _serve(
+        control, _Warm(frontend, support, data_fds, sum(os.fstat(fd).st_size for fd in data_fds) >> 20)
+    )
 
 
-def _serve(control: socket.socket, frontend: Any, support: Any, device: str) -> int:
+def _serve(control: socket.socket, warm: _Warm) -> int:
     children: dict[int, _Child] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -104,7 +119,7 @@ def _serve(control: socket.socket, frontend: Any, support: Any, device: str) -> 
                 request = _receive(control)
                 if request is None:
                     return 0
-                child = _start(request, frontend, support, device)
+                child = _start(request, warm)
                 children[child.pidfd] = child
                 children[child.status.fileno()] = child
                 poll.register(child.pidfd, select.POLLIN)
@@ -135,11 +150,11 @@ def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return msgpack.unpackb(data), list(numbers)
 
 
-def _start(request: tuple[dict[str, Any], list[int]], frontend: Any, support: Any, device: str) -> _Child:
+def _start(request: tuple[dict[str, Any], list[int]], warm: _Warm) -> _Child:
     fields, (wire_fd, status_fd) = request
-    pid = jail.fork_in_new_pidns() if support is not None else os.fork()
+    pid = jail.fork_in_new_pidns() if warm.support is not None else os.fork()
     if pid == 0:
-        _child(fields, wire_fd, status_fd, frontend, support)
+        _child(fields, wire_fd, status_fd, warm)
     os.close(wire_fd)
     pidfd = os.pidfd_open(pid)
     status = socket.socket(fileno=status_fd)
@@ -151,22 +166,25 @@ def _start(request: tuple[dict[str, Any], list[int]], frontend: Any, support: An
     return _Child(pid, pidfd, status)
 
 
-def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, frontend: Any, support: Any) -> None:
+def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) -> None:
     """Never returns: the sandbox from its first instruction to its last."""
     try:
         from autograder.sandbox.agent import Agent
         from autograder.wire import Bounds, Channel
 
         limits = Limits(**fields["limits"])
-        if support is not None:
-            layers = jail.enter_child(support, limits, uid=fields["uid"], keep_fds=(wire_fd,))
+        # Mapping a data set takes address space, though no memory; notebook and check may both do it twice.
+        limits = replace(limits, memory_mb=limits.memory_mb + 4 * warm.data_mb)
+        keep_fds = (wire_fd, *warm.data_fds)
+        if warm.support is not None:
+            layers = jail.enter_child(warm.support, limits, uid=fields["uid"], keep_fds=keep_fds)
         else:
-            layers = jail.enter_unsafe(limits, keep_fds=(wire_fd,))
+            layers = jail.enter_unsafe(limits, keep_fds=keep_fds)
         channel = Channel(socket.socket(fileno=wire_fd), Bounds(payload_bytes=limits.frame_mb << 20))
-        frontend.attach(limits.submission_output_kb << 10)
+        warm.frontend.attach(limits.submission_output_kb << 10)
         os.environ.clear()
         os.environ.update(ENVIRONMENT, NBGRADER_EXECUTION=fields["execution"])
-        Agent(channel, frontend, seed=fields["seed"], missing=list(layers.missing)).serve()
+        Agent(channel, warm.frontend, seed=fields["seed"], missing=list(layers.missing)).serve()
     except SandboxDied:
         pass  # the judge closed the wire: how every sandbox and every copy of one ends
     except BaseException as error:  # whatever it is, a child never returns into the zygote's loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -82,13 +83,6 @@ def test_accuracy_only_looks(student, draw):
 # ---------------------------------------------------------------- moons
 
 TRAIN, TEST = 500, 1000
-THRESHOLD = 0.93
-# Calibrated with 5 right answers (one hidden layer or two; ReLU, tanh or GELU; Adam, AdamW or SGD; full
-# batches and small ones) on 156 different data sets in all: accuracy 0.963 to 0.968 on average, standard
-# deviation at most 0.008, lowest 0.940. False rejections: 0 of 156 single runs, which bounds one run at 2 %
-# (95 % confidence) and the median of three at 1 in 900; a normal distribution (4 standard deviations)
-# gives 2 in 10^9. A straight line: 0.870 on average, and none of 24 runs reached 0.93.
-# Twenty points by heart: 0 of 156 right answers rejected, 24 of 24 straight lines.
 
 
 def moons(n: int, seed: int, noise: float = 0.2) -> tuple[Tensor, Tensor]:
@@ -126,29 +120,24 @@ def scores_of(student: Any, X: Tensor, y: Tensor, seed: int, X_test: Tensor) -> 
     return scores.detach()
 
 
+def moons_mistake(values: Sequence[float]) -> str:
+    middle = median(values)
+    return "labels_swapped" if middle < 0.3 else "chance" if middle < 0.7 else "straight_boundary"
+
+
 @points("moons", 1.5)
 @pytest.mark.limit(wall_s=70)
-def test_moons_accuracy(student, draw):
-    found = []
-    for seed in draw.seeds(3):
+def test_moons_accuracy(student, draw, calibrated):
+    def accuracy_of_one(seed: int) -> float:
         (X, y), (X_test, y_test) = moons(TRAIN, seed), moons(TEST, seed + 1)
         scores = scores_of(student, X, y, seed % 1000, X_test)
-        found.append(float((scores.argmax(dim=1) == y_test).double().mean()))
-    middle = median(found)
-    if middle >= THRESHOLD:
-        return
-    if middle < 0.3:
-        mistake = "labels_swapped"
-    elif middle < 0.7:
-        mistake = "chance"
-    else:
-        mistake = "straight_boundary"
-    fail(
-        f"The network is right on {middle:.1%} of new points (median of three data sets).",
-        called=f"train_moons(X, y, seed) on {TRAIN} points of make_moons(noise=0.2), three times",
-        expected=f"at least {THRESHOLD:.0%} of {TEST} new points",
-        got=", ".join(f"{value:.1%}" for value in found),
-        mistake=mistake,
+        return float((scores.argmax(dim=1) == y_test).double().mean())
+
+    calibrated("moons_accuracy").check(
+        accuracy_of_one,
+        name=f"accuracy on {TEST} new points of make_moons(noise=0.2)",
+        called=f"train_moons(X, y, seed) on {TRAIN} points, each time on another data set",
+        mistake=moons_mistake,
         slide=MOONS,
     )
 
