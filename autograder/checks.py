@@ -26,6 +26,7 @@ from autograder.judge.compare import same
 from autograder.judge.conduct import assert_rng_untouched, assert_unchanged, raises
 from autograder.judge.failure import CheckFailed
 from autograder.judge.recognise import observe
+from autograder.judge.remote import StudentError
 from autograder.judge.statistics import (
     assert_between,
     assert_decreasing,
@@ -34,9 +35,11 @@ from autograder.judge.statistics import (
     assert_probabilities,
     assert_std,
 )
+from autograder.judge.values import is_remote, type_phrase
 
 __all__ = [
     "CheckFailed",
+    "StudentError",
     "as_tensor",
     "assert_between",
     "assert_close",
@@ -58,7 +61,9 @@ __all__ = [
     "assert_type",
     "assert_unchanged",
     "fail",
+    "is_remote",
     "observe",
     "raises",
     "same",
+    "type_phrase",
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``autograder release | grade | check | data | demo``.
+"""The command line: ``autograder release | grade | check | calibrate | data | demo``.
 
 Only ``argparse`` is loaded before the arguments are understood, so ``--help`` answers at once. Errors are one
 message that ends with a cure; a traceback appears only with ``--debug``.
@@ -134,6 +134,29 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, metavar="N", help="seed of the hidden inputs (default: 0)")
     check.add_argument("--feedback", type=Path, metavar="DIR", help="write a feedback page for each")
     check.set_defaults(run=_check)
+
+    calibrate = commands.add_parser(
+        "calibrate",
+        parents=[common, running],
+        help="measure the thresholds of stochastic checks with golden submissions",
+        description="Grade the right and the known-bad golden submissions of an assignment with many seeds, "
+        "print the values, and store each threshold: the wished one, or the strictest that rejects at most 1 "
+        "right submission in 1,000. Writes calibration.json beside the suite, and docs/calibration/.",
+    )
+    calibrate.add_argument(
+        "assignments", nargs="*", metavar="ASSIGNMENT", help="default: all with thresholds"
+    )
+    calibrate.add_argument(
+        "--seeds", type=_positive, default=20, metavar="N", help="verdicts of each variant (default: 20)"
+    )
+    calibrate.add_argument(
+        "--workers", type=_positive, metavar="N", help="judge processes (default: one a processor)"
+    )
+    calibrate.add_argument("--threshold", metavar="NAME", help="only this one")
+    calibrate.add_argument(
+        "--check", action="store_true", help="measure nothing; exit 1 when what is stored is not current"
+    )
+    calibrate.set_defaults(run=_calibrate)
 
     data = commands.add_parser(
         "data",
@@ -340,6 +363,14 @@ def _demo(options: argparse.Namespace) -> int:
     from autograder import demo
 
     return demo.run(_config(options), workers=options.workers)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from autograder import calibrate
+
+    settings = _config(options)
+    _warn_unsafe(options)
+    return calibrate.command(settings, options, options.data or settings.data)
 
 
 def _say_data(settings: Config, assignments: Sequence[str], choice: str) -> None:

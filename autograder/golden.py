@@ -44,7 +44,7 @@ from autograder.layout import Course
 from autograder.limits import Limits
 from autograder.models import NotebookResult, Outcome, TaskKind, TaskResult
 
-__all__ = ["Expected", "Golden", "Insert", "load", "load_all"]
+__all__ = ["Expected", "Golden", "Insert", "load", "load_all", "right_answers"]
 
 _KEYS = frozenset({"about", "base", "cells", "expect", "file", "insert", "limits"})
 _EXPECT_KEYS = frozenset({"message", "messages", "mistakes", "outcome", "score", "tasks"})
@@ -99,9 +99,7 @@ class Golden:
         """
         if self.file is not None:
             return self.file.read_bytes()
-        notebook = _read(_only(course.release_dir(self.assignment), self.assignment))
-        if self.base == "solution":
-            _fill_in(notebook, _read(course.source_notebooks(self.assignment)[0]))
+        notebook = _base(course, self.assignment, solved=self.base == "solution")
         for key, source in self.cells.items():
             self._cell(notebook, f"solution-{key}", key)["source"] = source
         for number, insert in enumerate(self.inserts, 1):
@@ -158,6 +156,15 @@ def _object(cell: Any) -> dict[str, Any]:
     if not isinstance(cell, dict):
         raise UsageError("a notebook's cells must be JSON objects")
     return cell
+
+
+def right_answers(course: Course, assignment: str) -> dict[str, str]:
+    """The sources of the solution cells of base "solution", by the names that ``[cells]`` gives them."""
+    cells = _base(course, assignment, solved=True)["cells"]
+    ids = {
+        str(_marks(cell).get("grade_id")): cell["source"] for cell in cells if _marks(cell).get("solution")
+    }
+    return {id.removeprefix("solution-"): source for id, source in ids.items()}
 
 
 def load_all(folder: Path) -> list[Golden]:
@@ -225,6 +232,14 @@ def _known(path: Path, prefix: str, data: Mapping[str, Any], keys: frozenset[str
     if unknown:
         named = ", ".join(prefix + key for key in unknown)
         raise UsageError(f"{path}: unknown {named}; known are {', '.join(sorted(keys))}")
+
+
+def _base(course: Course, assignment: str, *, solved: bool) -> dict[str, Any]:
+    """The released notebook, with every solution filled in if ``solved``."""
+    notebook = _read(_only(course.release_dir(assignment), assignment))
+    if solved:
+        _fill_in(notebook, _read(course.source_notebooks(assignment)[0]))
+    return notebook
 
 
 def _only(folder: Path, assignment: str) -> Path:

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,12 @@ class Grader:
         """What notebooks find in ``NBGRADER_EXECUTION``: they leave out slow pictures on "autograde"."""
         self.measuring = False
         """Thresholds are calibrated: see :class:`~autograder.judge.session.TaskRun`."""
+
+    def limited(self, limits: Limits) -> Grader:
+        """The same grader with other limits."""
+        other = copy(self)
+        other.limits = limits
+        return other
 
     def validate(self, assignment: str, notebooks: Sequence[AssignmentNotebook]) -> None:
         """Check that the suite's points are those of the cells.

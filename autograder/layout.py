@@ -118,6 +118,15 @@ class Course:
         """Folder of the assignment's suite; it need not exist (a plain nbgrader assignment has none)."""
         return (self.suites or default_suites(self.root)) / check_assignment_name(assignment)
 
+    def golden_dir(self, assignment: str) -> Path:
+        """Golden submissions of ``assignment``."""
+        return self.root / "tests" / "golden" / check_assignment_name(assignment)
+
+    @property
+    def calibration_dir(self) -> Path:
+        """Tables and pictures of what calibrated thresholds were measured from."""
+        return self.root / "docs" / "calibration"
+
     def submitted(self, student: str, assignment: str) -> Path:
         """A student's submission."""
         return self.root / "submitted" / check_student_id(student) / check_assignment_name(assignment)

@@ -7,12 +7,12 @@ The one module to import for notebooks: reading is in :mod:`autograder.ipynb`, t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autograder.assignment import AssignmentCell, AssignmentNotebook, load_assignment, notebook_metadata
 from autograder.ipynb import parse, read, read_bytes, sha256
-from autograder.models import TaskSpec
+from autograder.models import TaskKind, TaskSpec
 from autograder.restore import restore
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "AssignmentNotebook",
     "PreparedCell",
     "PreparedNotebook",
+    "focused",
     "load_assignment",
     "parse",
     "prepare",
@@ -104,3 +105,20 @@ def prepare(submitted: Mapping[str, Any], assignment: AssignmentNotebook) -> Pre
         shown.append(cell)
     nb = {"nbformat": 4, "nbformat_minor": 5, "metadata": notebook_metadata(), "cells": shown}
     return PreparedNotebook(tuple(cells), assignment.tasks, notices, nb)
+
+
+def focused(prepared: PreparedNotebook, only: frozenset[str]) -> PreparedNotebook:
+    """``prepared`` with only these of its tasks: other test cells, and what follows the last of them, do not
+    run. Their cells stay in place, as text. The test cell of a suite task runs empty: it is only shown."""
+    tasks = tuple(task for task in prepared.tasks if task.id in only)
+    suite = {task.id for task in tasks if task.kind is TaskKind.SUITE}
+    last = max((cell.index for cell in prepared.cells if cell.task_id in only), default=-1)
+    cells = tuple(
+        replace(cell, cell_type="raw")
+        if cell.index > last or not (cell.task_id is None or cell.is_solution or cell.task_id in only)
+        else replace(cell, source="", display_source="")
+        if cell.task_id in suite
+        else cell
+        for cell in prepared.cells
+    )
+    return replace(prepared, cells=cells, tasks=tasks)

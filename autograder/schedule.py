@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from autograder.grading import Grader
     from autograder.notebook import AssignmentNotebook
 
-__all__ = ["Checker", "FileJob", "Job", "Pool", "Setup", "check_files", "grade_submissions"]
+__all__ = ["Checker", "FileJob", "Job", "Pool", "Setup", "check_files", "device_of", "grade_submissions"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,12 +49,13 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class FileJob:
     """One notebook file outside any gradebook. ``seed`` is that of the hidden inputs, None the pool's;
-    with ``only`` nothing but these tasks is judged."""
+    with ``only`` nothing but these tasks is judged; ``limits`` are used instead of the pool's."""
 
     assignment: str
     path: Path
     seed: int | None = None
     only: frozenset[str] | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def grade_submissions(
     :raises SuiteError | UsageError: a suite or a source notebook is wrong.
     """
     names = tuple(sorted({job.assignment for job in jobs}))
-    setup = Setup(course, names, limits, _device(device), sandbox, secret, data=data)
+    setup = Setup(course, names, limits, device_of(device), sandbox, secret, data=data)
     yield from _run(setup, list(jobs), workers)
 
 
@@ -112,7 +113,7 @@ def check_files(
     """Grade notebook files without a gradebook, in the order of ``paths``. ``seed`` (default 0) seeds the
     hidden inputs."""
     setup = Setup(
-        course, (assignment,), limits, _device(device), sandbox, _secret(seed or 0), execution, data
+        course, (assignment,), limits, device_of(device), sandbox, _secret(seed or 0), execution, data
     )
     done: dict[Path, NotebookResult] = {}
     order = deque(paths)
@@ -127,6 +128,7 @@ class Checker:
     """Grades single notebook files of several assignments with one warm pool. A context manager; call it.
 
     ``execution`` is what notebooks find in ``NBGRADER_EXECUTION``, ``data`` which data sets to use.
+    :meth:`map` gives several files to its ``workers``.
     """
 
     def __init__(
@@ -137,9 +139,10 @@ class Checker:
         limits: Limits,
         execution: str = "autograde",
         data: str = "auto",
+        workers: int = 1,
     ) -> None:
         setup = Setup(course, tuple(assignments), limits, "cpu", True, _secret(0), execution, data)
-        self._pool = Pool(setup, 1)
+        self._pool = Pool(setup, workers)
 
     def __enter__(self) -> Self:
         return self
@@ -149,8 +152,12 @@ class Checker:
 
     def __call__(self, assignment: str, path: Path) -> NotebookResult:
         """The result of the notebook at ``path`` as a submission to ``assignment``."""
-        _, result = next(self._pool.map([FileJob(assignment, path)]))
-        return cast(NotebookResult, result)
+        ((_, result),) = self.map([FileJob(assignment, path)])
+        return result
+
+    def map(self, jobs: Sequence[FileJob]) -> Iterator[tuple[FileJob, NotebookResult]]:
+        """Each job with its result, as they are done."""
+        yield from self._pool.map(jobs)
 
 
 class Pool:
@@ -168,6 +175,7 @@ class Pool:
         for end in theirs:
             end.close()
         self._idle: set[Connection] = set()
+        self._error: BaseException | None = None
         self._alive = set(self._connections)
 
     def __enter__(self) -> Pool:
@@ -193,7 +201,7 @@ class Pool:
                     running[connection] = waiting.popleft()
                     connection.send(running[connection])
             if not alive:
-                raise SandboxUnavailable(
+                raise self._error or SandboxUnavailable(
                     "all judge processes ended unexpectedly; run the command again with --debug"
                 )
             for connection in cast("list[Connection]", wait(list(alive))):
@@ -206,6 +214,7 @@ class Pool:
                         yield _lost(running.pop(connection))
                     continue
                 if kind == "error":
+                    self._error = value  # what a later call meets too
                     raise value
                 running.pop(connection, None)
                 idle.add(connection)
@@ -233,7 +242,8 @@ def _lost(job: Job | FileJob, why: str = "the judge process ended") -> Any:
     return SubmissionResult(job.assignment, job.student, (result,)) if isinstance(job, Job) else (job, result)
 
 
-def _device(device: str) -> str:
+def device_of(device: str) -> str:
+    """``device``, or the best one of this machine for "auto"."""
     if device != "auto":
         return device
     import torch
@@ -380,6 +390,8 @@ def _file(
     notebook = next((notebook for notebook in notebooks if notebook.name == job.path.stem), notebooks[0])
     if job.seed is not None:
         seeds = replace(seeds, secret=_secret(job.seed))
+    if job.limits is not None:
+        grader = grader.limited(job.limits)
     result = grader.grade_file(job.assignment, notebook, job.path, seeds, job.only)
     return replace(result, name=job.path.stem)
 

@@ -51,8 +51,7 @@ CALIBRATION: Final = "calibration.json"
 _FORMAT: Final = 1
 _REQUIRED: Final = ("task", "check", "better", "runs", "need", "start")
 _KEYS: Final = frozenset({*_REQUIRED, "about", "data", "digits", "scale", "right", "wrong"})
-_KINDS: Final = ("sample", "full")
-_DATA: Final = ("mnist", "california")
+_KINDS: Final = {"mnist": ("sample", "full"), "california": ("full",)}
 _SCALES: Final = ("share", "positive", "real")
 
 
@@ -82,10 +81,8 @@ class Threshold:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The data kinds that it can be measured with; none where it needs no data set."""
-        if self.data is None:
-            return ()
-        return tuple(self.start) if "" not in self.start else _KINDS
+        """The data kinds that it can be measured with; "" alone where it needs no data set."""
+        return tuple(self.start) if self.data is None or "" not in self.start else _KINDS[self.data]
 
     @property
     def declaration(self) -> dict[str, Any]:
@@ -224,13 +221,12 @@ class Thresholds:
         found = self.stored(name, kind, device)
         if found is not None and found.declaration == threshold.declaration:
             return InUse(found.value, found.false_rejection)
-        where = f"{device}, data {kind}" if kind else device
-        why = f"{DECLARATION} changed since" if found else "there is no calibration for it"
-        start = threshold.start_for(kind)
+        start, options = threshold.start_for(kind), f"--device {device}" + (f" --data {kind}" if kind else "")
+        why = f"{DECLARATION} changed since" if found else "this case was never measured"
         return InUse(
             start,
-            note=f"{self.assignment}: threshold {name} ({where}) is the uncalibrated start {start:g}, as {why}; "
-            f"run: autograder calibrate {self.assignment} --threshold {name} --device {device}",
+            note=f"{self.assignment}: threshold {name} is the uncalibrated start {start:g}, as {why}; run: "
+            f"autograder calibrate {self.assignment} --threshold {name} {options}",
         )
 
 
@@ -262,7 +258,7 @@ def _threshold(path: Path, name: str, entry: Any) -> Threshold:
         raise SuiteError(f"{where} lacks {', '.join(missing)}")
     texts = {key: _text(where, key, entry[key]) for key in ("task", "check", "about") if key in entry}
     better = _one_of(where, "better", entry["better"], ("higher", "lower"))
-    data = _one_of(where, "data", entry["data"], _DATA) if "data" in entry else None
+    data = _one_of(where, "data", entry["data"], tuple(_KINDS)) if "data" in entry else None
     runs, need = _whole(where, "runs", entry["runs"], 1, 50), _whole(where, "need", entry["need"], 1, 50)
     if need > runs:
         raise SuiteError(f"{where} need = {need} of runs = {runs} cannot be reached")
@@ -291,10 +287,10 @@ def _threshold(path: Path, name: str, entry: Any) -> Threshold:
 
 def _start(where: str, value: Any, data: str | None) -> dict[str, float]:
     found = value if isinstance(value, dict) else {"": value}
-    if isinstance(value, dict) and (data is None or not value or not set(value) <= set(_KINDS)):
-        raise SuiteError(
-            f"{where} start is one number, or with data a table {{ sample = …, full = … }}, not {value!r}"
-        )
+    if isinstance(value, dict) and (not value or not set(value) <= set(_KINDS.get(data or "", ()))):
+        known = ", ".join(f"{kind} = …" for kind in _KINDS.get(data or "", ()))
+        table = f" or a table {{ {known} }}" if known else ""
+        raise SuiteError(f"{where} start is one number{table}, not {value!r}")
     for number in found.values():
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
             raise SuiteError(f"{where} start must be a finite number, not {number!r}")
@@ -392,7 +388,11 @@ def dump(calibrations: Sequence[Calibration]) -> str:
     ]
     text = json.dumps({"format": _FORMAT, "calibrations": items}, indent=1, allow_nan=False)
     lists = re.compile(r'(?<="seeds": )\[[^{}"]*\](?=\s*\})')  # a line for each variant
-    return lists.sub(lambda match: " ".join(match[0].split()), text) + "\n"
+    return lists.sub(lambda match: re.sub(r"\s+", "", match[0]).replace(",", ", "), text) + "\n"
+
+
+def _long(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _short(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""One warm zygote for all tests that need real sandboxes."""
+"""One warm zygote for all tests that need real sandboxes, and warm judges for all that grade the course."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import pytest
 from autograder.limits import Limits
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--unpacked",
+        action="store_true",
+        help="grade every golden submission alone; else wrong answers to different tasks share a notebook",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -27,4 +35,18 @@ def limits():
 @pytest.fixture
 def sandbox(zygote, limits):
     with zygote.spawn(limits, seed=7) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def checker(request):
+    """Two judges and a zygote for ``ex1_tensors`` and the assignments that the collected tests are about."""
+    from autograder import config
+    from autograder.schedule import Checker
+
+    settings = config.load(ROOT)
+    specs = [item.callspec for item in request.session.items if hasattr(item, "callspec")]
+    named = {spec.params["assignment"] for spec in specs if "assignment" in spec.params}
+    names = sorted({"ex1_tensors"} | (named & set(settings.course.assignments())))
+    with Checker(settings.course, names, limits=settings.limits, workers=2) as running:
         yield running

@@ -1,52 +1,69 @@
-"""Every golden submission gets exactly its expected score, outcome and mistakes, whatever the seed."""
+"""Every golden submission gets exactly its expected score, outcome and mistakes, whatever the seed.
+
+Right answers are graded alone. Wrong ones share notebooks, see :mod:`autograder.packing`; one that differs is
+graded alone before it is called wrong, and ``pytest --unpacked`` grades all alone.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from autograder import config, golden, schedule
+from autograder import config, golden, packing
+from autograder.schedule import FileJob
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 ASSIGNMENTS = sorted(folder.name for folder in GOLDEN.iterdir() if folder.is_dir())
 
 
-def graded(assignment, goldens, folder, seed):
-    """Results by name; those with limits of their own are graded with these."""
+@pytest.fixture
+def grade(checker, tmp_path):
+    """Grade golden submissions and packs of one assignment; those with limits of their own with these."""
     settings = config.load(ROOT)
-    groups: dict[tuple, list] = {}
-    for item in goldens:
-        groups.setdefault(tuple(sorted(item.limit_changes.items())), []).append(item)
-    results = {}
-    for changes, items in groups.items():
-        paths = []
+
+    def run(assignment, items, seed=0):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        jobs = []
         for item in items:
             path = folder / f"{item.name}.ipynb"
             path.write_bytes(item.notebook_bytes(settings.course))
-            paths.append(path)
-        limits = settings.limits.with_changes(dict(changes))
-        for result in schedule.check_files(
-            settings.course, assignment, paths, limits=limits, seed=seed, workers=2
-        ):
-            results[result.name] = result
-    return results
+            limits = item.limits(settings.limits) if isinstance(item, golden.Golden) else None
+            jobs.append(FileJob(assignment, path, seed=seed, limits=limits))
+        return {result.name: result for _, result in checker.map(jobs)}
+
+    return run
 
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS)
-def test_all_golden_submissions(assignment, tmp_path):
+def test_all_golden_submissions(assignment, grade, request):
     goldens = golden.load_all(GOLDEN / assignment)
     assert goldens
-    results = graded(assignment, goldens, tmp_path, seed=0)
-    wrong = {item.name: item.compare(results[item.name]) for item in goldens}
-    assert {name: lines for name, lines in wrong.items() if lines} == {}
+    right = golden.right_answers(config.load(ROOT).course, assignment)
+    packed = not request.config.getoption("--unpacked")
+    wrong = packing.differences(goldens, right, lambda items: grade(assignment, items), packed=packed)
+    assert wrong == {}
+
+
+def test_a_wrong_expectation_in_a_pack_is_seen_and_its_golden_named(grade):
+    known = {item.name: item for item in golden.load_all(GOLDEN / "ex1_tensors")}
+    names = ("affine-column_bias", "elementwise-in_place", "reshape-view_needs_contiguous")
+    goldens = [known[name] for name in names]
+    expected = replace(goldens[1].expected, mistakes={"elementwise": "another"})
+    goldens[1] = replace(goldens[1], expected=expected)
+    right = golden.right_answers(config.load(ROOT).course, "ex1_tensors")
+    assert [len(item.members) for item in packing.pack(goldens, right)[0]] == [3]
+    found = packing.differences(goldens, right, lambda items: grade("ex1_tensors", items))
+    assert found == {names[1]: ["elementwise: the mistake named is in_place instead of another"]}
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("assignment", ASSIGNMENTS)
-def test_right_answers_are_right_with_every_seed(assignment, seed, tmp_path):
+def test_right_answers_are_right_with_every_seed(assignment, seed, grade):
     goldens = [item for item in golden.load_all(GOLDEN / assignment) if item.expected.outcome == "PASSED"]
-    results = graded(assignment, goldens, tmp_path, seed)
+    results = grade(assignment, goldens, seed)
     wrong = {item.name: item.compare(results[item.name]) for item in goldens}
     assert {name: lines for name, lines in wrong.items() if lines} == {}

@@ -155,16 +155,16 @@ def checked(tmp_path, *names, **options):
     return list(schedule.check_files(course, "ex1_tensors", paths, limits=settings().limits, **options))
 
 
-def test_the_release_scores_nothing_and_the_solution_everything(tmp_path):
+def test_the_release_scores_nothing_and_the_solution_everything(checker):
     course = settings().course
     paths = [course.release_dir("ex1_tensors") / "ex1_tensors.ipynb", *course.source_notebooks("ex1_tensors")]
-    release, full = schedule.check_files(course, "ex1_tensors", paths, limits=settings().limits)
+    release, full = (checker("ex1_tensors", path) for path in paths)
     assert {task.score for task in release.tasks} == {0}
     assert all(check.score == 0 for task in release.tasks for check in task.checks)
     assert [task.score for task in full.tasks] == [task.max_score for task in full.tasks]
 
 
-def test_a_name_that_holds_no_function_fails_by_name(tmp_path):
+def test_a_name_that_holds_no_function_fails_by_name(tmp_path, checker):
     known = {item.name: item for item in golden.load_all(EX1)}
     data = json.loads(known["solution"].notebook_bytes(settings().course))
     for cell in data["cells"]:
@@ -172,18 +172,18 @@ def test_a_name_that_holds_no_function_fails_by_name(tmp_path):
             cell["source"] = "affine = affine_batch = None"
     path = tmp_path / "none.ipynb"
     path.write_text(json.dumps(data))
-    course = settings().course
-    (result,) = schedule.check_files(course, "ex1_tensors", [path], limits=settings().limits)
+    result = checker("ex1_tensors", path)
     (task,) = [task for task in result.tasks if task.id == "affine"]
     assert {check.outcome for check in task.checks} == {Outcome.FAILED}
     assert "affine is no function: it is 'NoneType'." in task.checks[0].message
 
 
-def test_the_same_notebook_gets_the_same_messages_with_one_worker_and_with_two(tmp_path):
+def test_the_same_notebook_gets_the_same_messages_with_one_worker_and_with_two(tmp_path, checker):
     names = ("affine-column_bias", "solution", "cheat-lying_eq")
-    first = [result.to_json()["tasks"] for result in checked(tmp_path, *names, workers=1)]
-    again = [result.to_json()["tasks"] for result in checked(tmp_path, *names, workers=2)]
-    assert first == again
+    first = {result.name: result.to_json()["tasks"] for result in checked(tmp_path, *names, workers=1)}
+    jobs = [schedule.FileJob("ex1_tensors", tmp_path / f"{name}.ipynb") for name in names]
+    again = {result.name: result.to_json()["tasks"] for _, result in checker.map(jobs)}
+    assert list(first) == list(names) and first == again
 
 
 def test_without_a_sandbox_it_still_grades_and_says_so(tmp_path):

@@ -37,6 +37,7 @@ class CallRecord:
     ``mutated`` lists the arguments (positions, then keyword names) whose content the call changed,
     ``args_after`` and
     ``kwargs_after`` hold their content then; ``rng_used`` names the global generators it advanced.
+    ``package`` is true when something of an installed package was called.
     """
 
     name: str
@@ -50,6 +51,13 @@ class CallRecord:
     rng_used: tuple[str, ...] = ()
     stdout: str = ""
     wall_s: float = 0.0
+    package: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether this is the student's code: neither a probe nor something of a package. A suite makes a
+        probe's record that of the student's function by giving it another name."""
+        return not self.package and not self.name.startswith("probe ")
 
     def describe(self) -> str:
         """The call in one bounded line: ``affine(W (5, 3) float32, …)``."""

@@ -15,7 +15,6 @@ no check can spoil the next.
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib
 import logging
 import os
@@ -38,10 +37,11 @@ from autograder.judge.plugin import Context, JudgePlugin
 from autograder.judge.recognise import forget_observations, observations, recognise
 from autograder.judge.student import NotDefined, Student, StudentError
 from autograder.judge.verdict import explain, not_a_function, not_run, outcome_of
+from autograder.keys import suite_digest
 from autograder.limits import Limits
 from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
 from autograder.sandbox.client import Branch
-from autograder.thresholds import CALIBRATION, DECLARATION, Thresholds
+from autograder.thresholds import DECLARATION, Thresholds
 from autograder.thresholds import load as load_thresholds
 
 __all__ = ["Judge", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
@@ -207,7 +207,7 @@ def _suite(assignment: str, folder: Path, items: Iterable[pytest.Item]) -> Suite
         mistakes=collect(mistakes) if mistakes else (),
         reference=_part(package, folder, "reference"),
         probes=probes,
-        digest=_digest(folder),
+        digest=suite_digest(folder),
         thresholds=thresholds,
     )
 
@@ -217,13 +217,6 @@ def _part(package: str | None, folder: Path, name: str) -> ModuleType | None:
         return None
     full = f"{package}.{name}"
     return sys.modules.get(full) or importlib.import_module(full)
-
-
-def _digest(folder: Path) -> str:
-    hasher = hashlib.sha256()
-    for path in sorted([*folder.rglob("*.py"), *folder.glob(DECLARATION), *folder.glob(CALIBRATION)]):
-        hasher.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return hasher.hexdigest()
 
 
 class Judge:
@@ -258,11 +251,12 @@ class Judge:
                     continue
                 if branch is None:
                     branch, fresh = run.open_branch(), True
-                result, certain = self._once(suite, check, run, branch, wall_s)
-                if not (certain or fresh):
+                result = self._once(suite, check, run, branch, wall_s, fresh=fresh)
+                if result is None:
                     branch.close()
                     branch = run.open_branch()
-                    result, _ = self._once(suite, check, run, branch, wall_s)
+                    result = self._once(suite, check, run, branch, wall_s, fresh=True)
+                assert result is not None
                 fresh = False
                 timeouts += result.outcome is Outcome.TIMEOUT
                 if branch.dead:
@@ -275,9 +269,9 @@ class Judge:
         return tuple(results)
 
     def _once(
-        self, suite: Suite, check: SuiteCheck, run: TaskRun, branch: Branch, wall_s: float
-    ) -> tuple[CheckResult, bool]:
-        """The record of one run, and whether a fresh branch would give the same."""
+        self, suite: Suite, check: SuiteCheck, run: TaskRun, branch: Branch, wall_s: float, *, fresh: bool
+    ) -> CheckResult | None:
+        """The record of one run; None where a failure has to be seen in a fresh branch to be believed."""
         seed = run.seed_for(check.id)
         draw = Draw(seed)
 
@@ -316,16 +310,17 @@ class Judge:
             measured=tuple(calibrated.measured),
         )
         if error is None:
-            return record, True
+            return record
+        unanswered = isinstance(error, StudentError) and error.type_name == "NotImplementedError"
+        if not (fresh or unanswered or isinstance(error, (NotDefined, SandboxTimeout))):
+            return None
         if outcome is Outcome.ENGINE_ERROR:
             _log.error("check %s of %s failed in the engine", check.id, suite.assignment, exc_info=error)
         explanation = explain(error, student, draw)
         mistake = None
         if outcome in (Outcome.FAILED, Outcome.ERROR) and student is not None:
             mistake, explanation = self._recognise(suite, check.task, student, error, explanation)
-        unanswered = isinstance(error, StudentError) and error.type_name == "NotImplementedError"
-        certain = unanswered or isinstance(error, (NotDefined, SandboxTimeout))
-        return replace(record, explanation=explanation, mistake=mistake), certain
+        return replace(record, explanation=explanation, mistake=mistake)
 
     def _recognise(
         self, suite: Suite, task: str, student: Student, error: BaseException, explanation: Explanation

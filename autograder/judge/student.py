@@ -184,17 +184,23 @@ class Student:
         kwargs = kwargs or {}
         watch = record and not label.startswith("probe ")
         grad = torch.is_grad_enabled()
-        reply = self.ask("call", target=target, args=args, kwargs=kwargs, keep=keep, watch=watch, grad=grad)
-        if type(reply) is not dict:
-            raise StudentError("WireError", (), "an answer that is none", "")
-        if reply.get("timeout") is True:
-            raise SandboxTimeout(f"{label} did not return within {self._wall_s:g} s", limit_s=self._wall_s)
-        call = CallRecord(label, args, kwargs)
-        _fill(call, reply)
+        call = CallRecord(label, args, kwargs, package=_of_package(target))
         if record:
             # gradcheck alone makes hundreds of calls; the first ones and the last say it all.
             del self.calls[_MAX_CALLS:]
-            self.calls.append(call)
+            self.calls.append(call)  # before it runs: it may never return
+        try:
+            reply = self.ask(
+                "call", target=target, args=args, kwargs=kwargs, keep=keep, watch=watch, grad=grad
+            )
+            if type(reply) is not dict:
+                raise StudentError("WireError", (), "an answer that is none", "")
+        except StudentError as error:
+            call.error = error
+            raise
+        if reply.get("timeout") is True:
+            raise SandboxTimeout(f"{label} did not return within {self._wall_s:g} s", limit_s=self._wall_s)
+        _fill(call, reply)
         if type(reply.get("error")) is dict:
             call.error = _student_error(reply["error"])
             raise call.error
@@ -267,6 +273,10 @@ class _Remote(torch.autograd.Function):
             if grad is not None and (type(grad) is not torch.Tensor or grad.shape != shape):
                 raise StudentError("WireError", (), "gradients that do not fit the inputs", "")
         return (None, None, None, None, *found, *([None] * ctx.rest))
+
+
+def _of_package(target: Handle | Reference) -> bool:
+    return isinstance(target, Reference) and target.kind == "module"
 
 
 def _student_error(info: Any) -> StudentError:

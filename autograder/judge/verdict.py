@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from autograder.errors import SandboxDied, SandboxTimeout, WireError
 from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed
-from autograder.judge.student import Student, StudentError
+from autograder.judge.student import CallRecord, Student, StudentError
 from autograder.models import CheckResult, Explanation, Outcome
 
 __all__ = ["engine_error", "explain", "not_a_function", "not_run", "outcome_of"]
@@ -75,13 +75,14 @@ def not_a_function(name: str, type_name: str) -> CheckFailed:
 
 def explain(error: BaseException, student: Student | None, draw: Draw) -> Explanation:
     """What the student is told about ``error``, with the call and the draws that led to it."""
-    called = student.calls[-1].describe() if student is not None and student.calls else ""
+    call = _call_behind(error, student.calls if student is not None else ())
+    called = call.describe() if call is not None else ""
     reproduce = draw.reproduce
     match error:
         case CheckFailed():
             explanation = error.explanation
         case StudentError():
-            explanation = _raised(error, student)
+            explanation = _raised(error, call)
         case AssertionError():
             explanation = Explanation(summary=str(error) or "The answer is wrong.")
         case SandboxTimeout():
@@ -114,8 +115,20 @@ def explain(error: BaseException, student: Student | None, draw: Draw) -> Explan
     )
 
 
-def _raised(error: StudentError, student: Student | None) -> Explanation:
-    name = student.calls[-1].name if student is not None and student.calls else "Your code"
+def _call_behind(error: BaseException, calls: Sequence[CallRecord]) -> CallRecord | None:
+    """The call that ``error`` is about: the one that raised or never returned, and of an assertion the last
+    call of the student's own code. A probe only looks at what that did; it is named where there is no other.
+    """
+    if not calls:
+        return None
+    if not isinstance(error, AssertionError):
+        return calls[-1]
+    raised = (call for call in reversed(calls) if call.error is error)
+    return next(raised, None) or next((call for call in reversed(calls) if call.own), calls[-1])
+
+
+def _raised(error: StudentError, call: CallRecord | None) -> Explanation:
+    name = call.name if call is not None else "Your code"
     if error.type_name == "NotImplementedError":
         return Explanation(
             summary=f"{name} is not answered yet.", hint="Replace the line that raises NotImplementedError."

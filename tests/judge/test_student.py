@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import numpy as np
 import pytest
 import torch
 
+from autograder.checks import assert_close
 from autograder.errors import SandboxDied, SandboxTimeout, SuiteError
+from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed
 from autograder.judge.student import RemoteObject, Student, StudentError
+from autograder.judge.verdict import explain
 
 NOTEBOOK = """
 import torch, random
@@ -195,6 +199,64 @@ def test_time_is_bounded_and_death_is_known(notebook):
     assert time.monotonic() - started < 3, "a copy that closed the wire does not hold up the judge"
     with notebook.branch() as branch:
         assert Student(branch, wall_s=5).answer == 42
+
+
+def outcome(check, student):
+    """The explanation that the student gets of a check that fails."""
+    try:
+        check(student)
+    except Exception as error:
+        return explain(error, student, Draw(0))
+    raise AssertionError("the check passed")
+
+
+def test_a_failed_assertion_names_the_students_call_and_not_the_probe_after_it(student):
+    def check(student):
+        student.detaches(torch.ones(2))
+        student.remote("torch.ones")(3)
+        student.probe("cubic", 2.0)
+        raise CheckFailed("wrong")
+
+    assert outcome(check, student).called == "detaches(tensor([1, 1]) float32)"
+    assert [call.own for call in student.calls] == [True, False, False]
+
+
+def test_a_failed_assertion_names_the_probe_where_there_is_no_other_call(student):
+    def check(student):
+        student.probe("apply", student.detaches, torch.ones(2))
+        raise AssertionError("wrong")
+
+    assert outcome(check, student).called == "probe apply(detaches, tensor([1, 1]) float32)"
+    student.last.name = "detaches"  # how a suite says whose call it was
+    student.probe("cubic", 2.0)
+    assert outcome(lambda student: assert_close(1.0, 2.0), student).called.startswith("detaches(")
+
+
+def test_an_exception_names_the_call_that_raised_even_a_probe(student):
+    def check(student):
+        student.detaches(torch.ones(2))
+        with contextlib.suppress(StudentError):
+            student.fails(torch.ones(1))
+        student.probe("apply", student.fails, torch.ones(2))
+
+    found = outcome(check, student)
+    assert found.called == "probe apply(fails, tensor([1, 1]) float32)"
+    assert found.summary.startswith("probe apply raised TypeError")
+
+    def caught(student):
+        student.fails(torch.ones(1))
+
+    assert outcome(caught, student).summary.startswith("fails raised TypeError")
+
+
+def test_a_call_that_never_returns_or_ends_python_is_the_one_that_is_named(notebook):
+    for name, kind in (("endless", SandboxTimeout), ("leaves", SandboxDied)):
+        with notebook.branch() as branch:
+            student = Student(branch, wall_s=0.4)
+            student.detaches(torch.ones(2))
+            with pytest.raises(kind) as caught:
+                student.get(name)()
+            assert explain(caught.value, student, Draw(0)).called == f"{name}()"
 
 
 def test_what_cannot_be_sent_is_the_suites_fault(student):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autograder.checks import fail
-from autograder.judge.remote import RemoteObject
+from autograder.checks import fail, is_remote
 
 __all__ = ["function"]
 
@@ -13,7 +12,7 @@ __all__ = ["function"]
 def function(student: Any, name: str) -> Any:
     """The student's function ``name``; fails by name when it is something that cannot be called."""
     found = student.get(name)
-    if not isinstance(found, RemoteObject):
+    if not is_remote(found):
         fail(
             f"{name} is no function but a value of type {type(found).__name__}.",
             expected=f"a function {name}",

@@ -6,8 +6,15 @@ import re
 from typing import Any
 
 from autograder import points
-from autograder.checks import assert_equal, assert_keys, assert_true, assert_type, assert_unchanged, fail
-from autograder.judge.remote import RemoteObject
+from autograder.checks import (
+    assert_equal,
+    assert_keys,
+    assert_true,
+    assert_type,
+    assert_unchanged,
+    fail,
+    is_remote,
+)
 
 from . import reference
 from .helpers import function
@@ -24,7 +31,7 @@ def version(student: Any, found: dict[str, Any], key: str) -> str:
     """``found[key]`` as text. ``torch.__version__`` is a subclass of str and as good as a str."""
     name = f'version_info()["{key}"]'
     value = found[key]
-    if isinstance(value, RemoteObject):
+    if is_remote(value):
         value = student.probe("text", value) or value
     wrong = "no_text" if value is not None else None
     assert_type(value, str, name=name, slide=SLIDE, expected="a str", mistake=wrong)

@@ -8,8 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autograder.checks import assert_close, assert_device, assert_dtype, assert_shape, assert_type, fail
-from autograder.judge.values import is_remote, type_phrase
+from autograder.checks import (
+    assert_close,
+    assert_device,
+    assert_dtype,
+    assert_shape,
+    assert_type,
+    fail,
+    is_remote,
+    type_phrase,
+)
 
 __all__ = [
     "alike",

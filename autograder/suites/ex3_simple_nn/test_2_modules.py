@@ -17,8 +17,8 @@ from autograder.checks import (
     assert_true,
     assert_unchanged,
     fail,
+    observe,
 )
-from autograder.judge.recognise import observe
 
 from . import probes, reference
 from .helpers import (

@@ -17,9 +17,9 @@ from autograder.checks import (
     assert_true,
     assert_unchanged,
     fail,
+    is_remote,
+    observe,
 )
-from autograder.judge.recognise import observe
-from autograder.judge.values import is_remote
 
 from . import probes, reference
 from .helpers import (

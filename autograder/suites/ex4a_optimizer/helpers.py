@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autograder.checks import (
     CheckFailed,
+    StudentError,
     assert_close,
     assert_dtype,
     assert_finite,
@@ -23,7 +24,6 @@ from autograder.checks import (
     observe,
     same,
 )
-from autograder.judge.student import StudentError
 
 from . import probes, reference
 

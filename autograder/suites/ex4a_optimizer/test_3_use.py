@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from autograder import points
-from autograder.checks import assert_close, assert_type, fail
-from autograder.judge.student import StudentError
+from autograder.checks import StudentError, assert_close, assert_type, fail
 
 from .helpers import SLIDE, compare_path, scene
 

@@ -1,0 +1,72 @@
+"""What a judge worker does about failures that are ours. The rest is tested with real submissions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autograder import schedule
+from autograder.layout import Course
+from autograder.limits import Limits
+from autograder.models import Outcome
+from tests import samples
+
+SETUP = schedule.Setup(Course(Path("/nowhere")), ("ex",), Limits(), "cpu", True, b"secret")
+
+
+class Caller:
+    """The caller's end of a worker: jobs to give, and what came back."""
+
+    def __init__(self, *jobs):
+        self.jobs, self.sent = list(jobs), []
+
+    def recv(self):
+        if not self.jobs:
+            raise EOFError
+        return self.jobs.pop(0)
+
+    def send(self, item):
+        self.sent.append(item)
+
+
+class Grader:
+    """Fails for the file ``bad``."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def grade_file(self, assignment, notebook, path, seeds, only=None):
+        if "bad" in str(path):
+            raise self.error
+        return samples.typical()
+
+
+def worked(error, *jobs):
+    caller = Caller(*jobs)
+    notebooks = {"ex": (SimpleNamespace(name="ex"),)}
+    with pytest.raises(EOFError):  # how a worker learns that there is no more to do
+        schedule._work(SETUP, Grader(error), notebooks, caller)
+    assert caller.sent[0] == ("ready", None)
+    assert [kind for kind, _ in caller.sent[1:]] == ["result"] * len(jobs)
+    return [value for _, value in caller.sent[1:]]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError(), EOFError()])
+def test_an_error_of_the_machine_costs_one_submission_and_the_worker_goes_on(error, caplog):
+    jobs = [schedule.Job(name, "ex", Path("/nowhere") / name) for name in ("ada", "bad", "eve")]
+    first, lost, last = worked(error, *jobs)
+    assert (first.student, lost.student, last.student) == ("ada", "bad", "eve")
+    assert first.outcome is last.outcome is samples.typical().outcome
+    assert lost.outcome is Outcome.ENGINE_ERROR and lost.score is None
+    (result,) = lost.notebooks
+    assert type(error).__name__ in result.message and "grade it again" in result.message
+    assert "could not be graded" in caplog.text
+
+
+def test_a_file_outside_the_gradebook_is_lost_alone_too(caplog):
+    jobs = [schedule.FileJob("ex", Path("/nowhere") / name) for name in ("bad.ipynb", "good.ipynb")]
+    (job, lost), (_, good) = worked(OSError("gone"), *jobs)
+    assert job == jobs[0] and lost.outcome is Outcome.ENGINE_ERROR and lost.score is None
+    assert good.name == "good" and good.score == samples.typical().score
