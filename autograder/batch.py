@@ -1,34 +1,40 @@
 """Grade submissions and put the results where they belong: gradebook, ``autograded/``, ``feedback/``.
 
-:func:`grade` is the loop behind ``autograder grade`` and ``autograder demo``. Results are recorded as they
-come, one transaction a submission, so a stopped run keeps what it had and the next one goes on from there.
+:func:`grade` is the loop behind ``autograder grade`` and ``autograder demo``. Results are stored as they
+come, each with all its files and rows or not at all, so a stopped or killed run keeps what it had, and
+:func:`pending` tells the next one what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from autograder import feedback
-from autograder.errors import AutograderError, UsageError
+from autograder import feedback, ledger
+from autograder.errors import GradebookError, StorageError, UsageError
 from autograder.gradebook import Recorder
+from autograder.keys import Conditions, Keys, notebooks_part
 from autograder.layout import Course
 from autograder.limits import Limits
 from autograder.models import Outcome, SubmissionResult
-from autograder.schedule import Job, grade_submissions
+from autograder.schedule import Job, device_of, grade_submissions
+from autograder.writing import clean_up, one_writer
 
-__all__ = ["Graded", "grade", "is_current", "jobs"]
+__all__ = ["Graded", "Runner", "grade", "jobs", "pending"]
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A submission after its results were stored. ``problem`` says what could not be; empty when all was."""
+    """A submission after its results were stored. ``problem`` says what could not be; empty when all was.
+
+    ``key`` is what it was graded with, in parts: see :mod:`autograder.keys`.
+    """
 
     result: SubmissionResult
     pages: tuple[Path, ...]
+    key: Mapping[str, str]
     problem: str = ""
 
 
@@ -54,39 +60,17 @@ def jobs(
     return [job for job in found if not students or job.student in students], refused
 
 
-def is_current(course: Course, job: Job) -> bool:
-    """Whether ``job`` was graded already and nothing that decides its score is newer.
-
-    That is: its autograded notebooks are all there and newer than every file of the submission, the suite,
-    the source, the course's settings and this package. Times are those of the file system.
-    """
-    folder = course.autograded_dir(job.student, job.assignment)
-    done = [folder / path.name for path in course.source_notebooks(job.assignment)]
-    try:
-        oldest = min(path.stat().st_mtime_ns for path in done)
-    except OSError:
-        return False
-    deciding = (
-        job.path,
-        course.suite_dir(job.assignment),
-        course.source_dir(job.assignment),
-        course.root / "pyproject.toml",
-        course.root / "nbgrader_config.py",
-    )
-    if any(_newest(path) >= oldest for path in deciding):
-        return False
-    package = Path(__file__).resolve().parent
-    return max(_newest(path) for path in package.rglob("*.py") if "suites" not in path.parts) < oldest
-
-
-def _newest(path: Path) -> int:
-    """Time of change of the newest file at or below ``path``, in ns; 0 when there is none."""
-    newest = 0
-    for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
-        if "__pycache__" not in file.parts:
-            with suppress(OSError):
-                newest = max(newest, file.lstat().st_mtime_ns)
-    return newest
+def pending(course: Course, todo: Iterable[Job], conditions: Conditions) -> list[Job]:
+    """Those of ``todo`` that have no score yet from the same content (see :mod:`autograder.keys`)."""
+    todo = list(todo)
+    keys = Keys(course, conditions)
+    known = ledger.entries(course, sorted({job.assignment for job in todo}))
+    missing = []
+    for job in todo:
+        entry = known.get((job.student, job.assignment))
+        if entry is None or not ledger.holds(course, entry, keys.of(job.assignment, job.path)):
+            missing.append(job)
+    return missing
 
 
 def grade(
@@ -103,43 +87,88 @@ def grade(
 ) -> Iterator[Graded]:
     """Grade ``todo``, store each result, and yield it; in the order in which they are done.
 
-    A result that cannot be stored is yielded with its ``problem``: it never ends the batch.
+    A result that cannot be stored is yielded with its ``problem``: it does not end the batch.
+
+    :raises StorageError: no result can be stored; this one does end it.
+    :raises GradebookError: another process is writing scores.
     """
     if not todo:
+        clean_up(course)
         return
-    with Recorder(course) as recorder:
-        results = grade_submissions(
-            course,
-            todo,
+    runner = Runner(course, Conditions(limits, secret, device_of(device), sandbox, data), todo)
+    yield from runner.store(runner.results(workers), on_start)
+
+
+class Runner:
+    """Grades ``todo`` under ``conditions``, and stores; the two may be hours apart."""
+
+    def __init__(self, course: Course, conditions: Conditions, todo: Sequence[Job]) -> None:
+        self.course, self.conditions, self.todo = course, conditions, todo
+        self._keys = Keys(course, conditions)
+        # Read before the judge reads the same files, and compared once it has.
+        self._before = {name: self._keys.shared(name) for name in sorted({job.assignment for job in todo})}
+        self._stable: bool | None = None
+
+    def results(self, workers: int) -> Iterator[SubmissionResult]:
+        """Grade; nothing is stored."""
+        conditions = self.conditions
+        for result in grade_submissions(
+            self.course,
+            self.todo,
             workers=workers,
-            limits=limits,
-            secret=secret,
-            device=device,
-            sandbox=sandbox,
-            data=data,
+            limits=conditions.limits,
+            secret=conditions.secret,
+            device=conditions.device,
+            sandbox=conditions.sandbox,
+            data=conditions.data,
+        ):
+            if self._stable is None:
+                self._stable = all(self._keys.shared(name) == was for name, was in self._before.items())
+            yield result
+
+    def key(self, result: SubmissionResult) -> dict[str, str]:
+        """What ``result`` was made from: the bytes that were graded, whatever lies there by now."""
+        folder = self.course.submitted(result.student, result.assignment)
+        parts = self._keys.of(result.assignment, folder) | self._before[result.assignment]
+        parts["notebook"] = notebooks_part(
+            {
+                notebook.name: notebook.notebook_sha256 or f"unreadable: {notebook.message}"
+                for notebook in result.notebooks
+            }
         )
-        if on_start is not None:
-            on_start()
-        for result in results:
-            yield _store(course, recorder, result)
+        if self._stable is False:
+            parts["engine"] = "changed while it was grading"  # which of the two it was, nobody knows
+        return parts
 
+    def store(
+        self, results: Iterable[SubmissionResult], on_start: Callable[[], None] | None = None
+    ) -> Iterator[Graded]:
+        """Store ``results`` as they come."""
+        course = self.course
+        with one_writer(course), Recorder(course) as recorder:
+            if on_start is not None:
+                on_start()
+            for result in results:
+                yield self._store(recorder, result)
 
-def _store(course: Course, recorder: Recorder, result: SubmissionResult) -> Graded:
-    try:
-        recorder.record(result)
-        return Graded(result, tuple(_pages(course, result)))
-    except AutograderError as error:
-        return Graded(result, (), str(error))
-    except OSError as error:
-        return Graded(result, (), f"cannot write the feedback of {result.student}: {error}")
+    def _store(self, recorder: Recorder, result: SubmissionResult) -> Graded:
+        key = self.key(result)
+        try:
+            pages = dict(self._pages(result))
+            recorder.record(result, pages=pages, key=key)
+        except StorageError:
+            raise
+        except GradebookError as error:
+            return Graded(result, (), key, str(error))
+        folder = self.course.feedback_dir(result.student, result.assignment)
+        return Graded(result, tuple(folder / f"{item.name}.html" for item in result.notebooks), key)
 
-
-def _pages(course: Course, result: SubmissionResult) -> Iterable[Path]:
-    now = datetime.now(UTC)
-    for notebook in result.notebooks:
-        page = course.feedback_dir(result.student, result.assignment) / f"{notebook.name}.html"
-        # An engine error leaves the old scores standing, so the page that explains them stays too.
-        if notebook.outcome is Outcome.ENGINE_ERROR and page.is_file():
-            yield page
-        else:
-            yield feedback.write(course, notebook, student=result.student, timestamp=now)
+    def _pages(self, result: SubmissionResult) -> Iterator[tuple[str, str]]:
+        """Feedback by the notebook's name."""
+        now = datetime.now(UTC)
+        folder = self.course.feedback_dir(result.student, result.assignment)
+        for notebook in result.notebooks:
+            # An engine error leaves the old scores standing, so the page that explains them stays too.
+            if notebook.outcome is Outcome.ENGINE_ERROR and (folder / f"{notebook.name}.html").is_file():
+                continue
+            yield notebook.name, feedback.render(notebook, student=result.student, timestamp=now)

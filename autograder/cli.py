@@ -1,4 +1,4 @@
-"""The command line: ``autograder release | grade | check | calibrate | data | demo``.
+"""The command line: ``autograder release | grade | regrade | replay | check | calibrate | data | demo``.
 
 Only ``argparse`` is loaded before the arguments are understood, so ``--help`` answers at once. Errors are one
 message that ends with a cure; a traceback appears only with ``--debug``.
@@ -25,7 +25,7 @@ _EXIT_CODES = """\
 exit codes:
   0    done; of grade and check: every submission has an outcome, whatever its score
   1    the engine could not do it: a submission has no score (ENGINE_ERROR), no sandbox, no gradebook;
-       of demo: a golden submission differs from what it must get
+       of demo: a golden submission differs from what it must get; of replay: a verdict differs
   2    the command, its arguments or the course's settings are wrong
   130  stopped by Ctrl-C; what was graded is recorded
 """
@@ -104,8 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common, running],
         help="grade submitted/<student>/<assignment>/",
         description="Grade submissions: scores into gradebook.db, notebooks into autograded/, pages into "
-        "feedback/. A submission that was graded already is skipped unless it, its suite, the source, the "
-        "course's settings or this package changed since (by file times).",
+        "feedback/. A submission that was graded already is skipped unless its content, the suite, the "
+        "source, the engine or the settings changed since; a stopped or killed run goes on where it was.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -119,6 +119,38 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--force", action="store_true", help="grade again what is graded already")
     grade.add_argument("--json", action="store_true", help="print results as JSON instead of the table")
     grade.set_defaults(run=_grade)
+
+    regrade = commands.add_parser(
+        "regrade",
+        parents=[common, running],
+        help="show who would gain or lose points after a change, then write",
+        description="Grade again what was graded from other content (another suite, engine, data set …), "
+        "show the points that would change and why, and write them when you agree.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    regrade.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="default: all")
+    regrade.add_argument(
+        "--student", action="append", default=[], metavar="ID", help="only this one; repeatable"
+    )
+    regrade.add_argument(
+        "--workers", type=_positive, metavar="N", help="judge processes (default: one a processor)"
+    )
+    regrade.add_argument("--dry-run", action="store_true", help="show, and write nothing")
+    regrade.add_argument("--yes", action="store_true", help="write without asking")
+    regrade.add_argument("--force", action="store_true", help="also what was graded from the same content")
+    regrade.set_defaults(run=_regrade)
+
+    replay = commands.add_parser(
+        "replay",
+        parents=[common],
+        help="repeat one stored result and compare",
+        description="Grade a submission again under the conditions stored with its result, and compare check "
+        "by check and message by message. Nothing is written. Exit code 1 when a verdict differs.",
+    )
+    replay.add_argument("student", metavar="STUDENT")
+    replay.add_argument("assignment", metavar="ASSIGNMENT")
+    replay.set_defaults(run=_replay)
 
     check = commands.add_parser(
         "check",
@@ -134,6 +166,30 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, metavar="N", help="seed of the hidden inputs (default: 0)")
     check.add_argument("--feedback", type=Path, metavar="DIR", help="write a feedback page for each")
     check.set_defaults(run=_check)
+
+    mutate = commands.add_parser(
+        "mutate",
+        parents=[common, running],
+        help="mutation testing of a suite: which changed solutions keep their points?",
+        description="Change the instructor's solutions in small ways (operators, constants, left out "
+        "statements, swapped arguments …), grade every mutant, and list those that keep all points. A mutant "
+        "that is right as well is marked in the suite's equivalent.toml. Exit code 1 below the goal.",
+    )
+    mutate.add_argument("assignment", metavar="ASSIGNMENT")
+    mutate.add_argument("--task", action="append", default=[], metavar="ID", help="only this one; repeatable")
+    mutate.add_argument(
+        "--goal", type=float, default=0.95, metavar="SHARE", help="what must be killed (default: 0.95)"
+    )
+    mutate.add_argument("--limit", type=_positive, metavar="N", help="a sample of N, always the same")
+    mutate.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the hidden inputs (default: 0)"
+    )
+    mutate.add_argument(
+        "--workers", type=_positive, metavar="N", help="judge processes (default: one a processor)"
+    )
+    mutate.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to FILE")
+    mutate.add_argument("--list", action="store_true", help="list the mutants and grade none")
+    mutate.set_defaults(run=_mutate)
 
     calibrate = commands.add_parser(
         "calibrate",
@@ -242,68 +298,27 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    import time
-
-    from autograder import batch, console
-
     settings = _config(options)
-    todo, refused = batch.jobs(settings.course, _assignments(options, settings), options.student)
-    for message in refused:
-        print(f"left out: {message}", file=sys.stderr)
-    found = len(todo)
-    if not options.force:
-        todo = [job for job in todo if not batch.is_current(settings.course, job)]
-    if found > len(todo):
-        print(f"{found - len(todo)} graded already (--force grades them again)", file=sys.stderr)
-    if not found:
-        print(f"nothing to grade in {settings.root / 'submitted'}/<student>/<assignment>/", file=sys.stderr)
+    names = _assignments(options, settings)
     _warn_unsafe(options)
-    choice = options.data or settings.data
-    _say_data(settings, sorted({job.assignment for job in todo}), choice)
-    started, graded = time.monotonic(), []
-    with console.Ticker(len(todo)) as ticker:
-        for item in batch.grade(
-            settings.course,
-            todo,
-            workers=options.workers or settings.workers,
-            limits=settings.limits,
-            secret=settings.secret(),
-            device=options.device,
-            sandbox=not options.unsafe_no_sandbox,
-            data=choice,
-        ):
-            graded.append(item)
-            ticker.tick(item.result)
-            if item.problem:
-                ticker.say(f"{item.result.student}: {item.problem}")
-    results = sorted((item.result for item in graded), key=lambda result: (result.assignment, result.student))
-    if options.json:
-        _print_json([_submission_json(result) for result in results])
-    elif results:
-        console.console().print(console.summary_table(results, time.monotonic() - started))
-    again = [result for result in results if result.score is None]
-    if again:
-        who = ", ".join(f"{result.student}/{result.assignment}" for result in again[:10])
-        print(
-            f"{len(again)} submissions have no score because of the engine; grade again: {who}",
-            file=sys.stderr,
-        )
-    return 1 if again or any(item.problem for item in graded) else 0
+    from autograder import commands
+
+    return commands.grade(options, settings, names)
 
 
-def _submission_json(result: object) -> dict[str, object]:
-    from autograder.models import SubmissionResult
+def _regrade(options: argparse.Namespace) -> int:
+    settings = _config(options)
+    names = _assignments(options, settings)
+    _warn_unsafe(options)
+    from autograder import regrade
 
-    assert isinstance(result, SubmissionResult)
-    return {
-        "student": result.student,
-        "assignment": result.assignment,
-        "score": result.score,
-        "max_score": result.max_score,
-        "needs_manual_grade": result.needs_manual_grade,
-        "outcome": result.outcome.value,
-        "notebooks": [notebook.to_json() for notebook in result.notebooks],
-    }
+    return regrade.command(options, settings, names)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from autograder import replay
+
+    return replay.command(options, _config(options))
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -313,50 +328,9 @@ def _check(options: argparse.Namespace) -> int:
         if not path.is_file():
             raise UsageError(f"{path} is no file")
     _warn_unsafe(options)
-    choice = options.data or settings.data
-    _say_data(settings, [options.assignment], choice)
-    from autograder import console, feedback, schedule
+    from autograder import commands
 
-    results = []
-    printer = console.console()
-    pages = _page_names(options.notebooks)
-    for path, result in zip(
-        options.notebooks,
-        schedule.check_files(
-            settings.course,
-            options.assignment,
-            options.notebooks,
-            limits=settings.limits,
-            seed=options.seed,
-            device=options.device,
-            sandbox=not options.unsafe_no_sandbox,
-            data=choice,
-        ),
-        strict=True,
-    ):
-        results.append(result)
-        if not options.json:
-            printer.print(console.notebook_report(result, str(path)))
-        if options.feedback is not None:
-            page = feedback.write_page(
-                options.feedback / pages[path], feedback.render(result, student=path.stem)
-            )
-            print(f"feedback: {page}", file=sys.stderr)
-    if options.json:
-        shown = [result.to_json() for result in results]
-        _print_json(shown if len(shown) > 1 else shown[0])
-    return 1 if any(result.score is None for result in results) else 0
-
-
-def _page_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A page name for each notebook: its own, with a number where two would share it."""
-    names: dict[Path, str] = {}
-    for path in dict.fromkeys(paths):
-        name, number = f"{path.stem}.html", 2
-        while name in names.values():
-            name, number = f"{path.stem}-{number}.html", number + 1
-        names[path] = name
-    return names
+    return commands.check(options, settings)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -365,21 +339,19 @@ def _demo(options: argparse.Namespace) -> int:
     return demo.run(_config(options), workers=options.workers)
 
 
+def _mutate(options: argparse.Namespace) -> int:
+    from autograder import mutate
+
+    settings = _config(options)
+    return mutate.command(settings, options, options.data or settings.data)
+
+
 def _calibrate(options: argparse.Namespace) -> int:
     from autograder import calibrate
 
     settings = _config(options)
     _warn_unsafe(options)
     return calibrate.command(settings, options, options.data or settings.data)
-
-
-def _say_data(settings: Config, assignments: Sequence[str], choice: str) -> None:
-    """Which data sets these assignments are graded with, on stderr."""
-    from autograder import datasets
-
-    sources = [path for name in assignments for path in settings.course.source_notebooks(name)]
-    for name in datasets.wanted(path.read_bytes() for path in sources):
-        print(datasets.describe(name, choice), file=sys.stderr)
 
 
 def _data(options: argparse.Namespace) -> int:
@@ -391,10 +363,3 @@ def _data(options: argparse.Namespace) -> int:
 def _warn_unsafe(options: argparse.Namespace) -> None:
     if options.unsafe_no_sandbox:
         print("warning: no sandbox: student code runs with your rights; reports are stamped", file=sys.stderr)
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    json.dump(value, sys.stdout, indent=2)  # ASCII only: a submission's odd characters stay escaped
-    print()

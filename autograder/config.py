@@ -81,6 +81,8 @@ def _create_secret(path: Path) -> None:
     try:
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(_SECRET_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # hidden inputs of the whole semester hang on it
         try:
             os.link(draft, path)  # unlike a rename, never replaces the other process's secret
         except FileExistsError:

@@ -7,6 +7,7 @@ that it cannot drive the terminal.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from autograder import datasets
+from autograder.config import Config
 from autograder.display import clean_text, shorten
 from autograder.models import NotebookResult, Outcome, SubmissionResult, TaskKind
 
@@ -36,6 +39,8 @@ __all__ = [
     "first_message",
     "notebook_report",
     "points",
+    "print_json",
+    "say_data",
     "short",
     "summary_table",
     "table",
@@ -50,6 +55,19 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PLAIN_WIDTH
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def print_json(value: object) -> None:
+    """``value`` on stdout; ASCII only, so that a submission's odd characters stay escaped."""
+    json.dump(value, sys.stdout, indent=2)
+    print()
+
+
+def say_data(settings: Config, assignments: Sequence[str], choice: str) -> None:
+    """Which data sets these assignments are graded with, on stderr."""
+    sources = [path for name in assignments for path in settings.course.source_notebooks(name)]
+    for name in datasets.wanted(path.read_bytes() for path in sources):
+        print(datasets.describe(name, choice), file=sys.stderr)
 
 
 def points(score: float | None) -> str:

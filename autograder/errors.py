@@ -14,6 +14,7 @@
     │   ├── SandboxTimeout      an answer did not come within its limit
     │   └── WireError           bytes from the sandbox broke a bound or are not a frame (outcome HOSTILE)
     └── GradebookError          the gradebook cannot be read or written
+        └── StorageError        nor can anything else: full disk, read-only folder, locked database
 
 Student code that raises is not an error of the engine: the judge sees it as
 :class:`autograder.judge.student.StudentError`, an ``AssertionError``.
@@ -30,6 +31,7 @@ __all__ = [
     "SandboxError",
     "SandboxTimeout",
     "SandboxUnavailable",
+    "StorageError",
     "SuiteError",
     "UsageError",
     "WireError",
@@ -91,3 +93,7 @@ class WireError(SandboxError):
 
 class GradebookError(AutograderError):
     """The gradebook cannot be read or written."""
+
+
+class StorageError(GradebookError):
+    """No score can be stored at all now: it ends a batch, where a GradebookError costs one submission."""

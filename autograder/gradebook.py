@@ -7,6 +7,8 @@ only writer: one process, one session.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from autograder.errors import GradebookError
+from autograder import ledger
+from autograder.errors import GradebookError, StorageError
 from autograder.gradebook_db import Score, database_errors, open_gradebook, require_gradebook, scores
-from autograder.gradebook_files import (
-    autograded_notebook,
-    copy_other_files,
-    message_notebook,
-    read_small,
-    write_draft,
-)
+from autograder.gradebook_files import autograded_notebook, copied_files, message_notebook
 from autograder.gradebook_rows import (
     AssignmentRows,
     NotebookRows,
@@ -37,15 +34,21 @@ from autograder.layout import Course
 from autograder.models import NotebookResult, SubmissionResult
 from autograder.notebook import AssignmentNotebook, load_assignment
 from autograder.release_files import notebook_text
+from autograder.staging import Staging, storage_error
+from autograder.submitted_files import timestamp as stored_timestamp
 
 __all__ = ["Recorder", "Score", "scores"]
 
 
 class Recorder:
-    """Writes results into the gradebook and ``autograded/`` of ``course``. Use it as a context manager.
+    """Writes results into the gradebook, ``autograded/`` and ``feedback/`` of ``course``: a context manager.
 
-    ``busy_s`` is how long it waits while another program writes to the gradebook. Every failure of the
-    database is a :class:`~autograder.errors.GradebookError` that says what to do.
+    The order of writes of one submission is: all its files as drafts, then the one transaction, then the
+    renames, autograded notebooks last. A run that is killed leaves old scores with old files, or new scores
+    whose ledger entry names files that are not there yet; that submission counts as not graded.
+
+    ``busy_s`` is how long it waits while another program writes to the gradebook. Every failure is a
+    :class:`~autograder.errors.GradebookError` that says what to do.
     """
 
     def __init__(self, course: Course, *, busy_s: float = 30.0) -> None:
@@ -55,64 +58,146 @@ class Recorder:
         self._assignments: dict[str, AssignmentRows] = {}
         self._gradebook: Any = None
         self._api: Any = None
+        self._published: list[dict[str, str]] = []
+        """Entries of the ledger whose files have their places since: told with the next transaction."""
 
     def __enter__(self) -> Self:
         require_gradebook(self._path)
-        if not (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)):
-            raise GradebookError(f"{self._path} or its folder is read-only; run: chmod u+w {self._path}")
+        self._check_access()
         from nbgrader import api  # here: it takes a second
 
         self._api = api
         with self._told():
-            self._gradebook = open_gradebook(self._path, self._busy_s)
+            self._gradebook = open_gradebook(self._path, self._busy_s, writer=True)
+            self._execute(ledger.CREATE)  # a database that is locked or broken says so before any grading
+            self._gradebook.db.rollback()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._gradebook is not None:
+            if self._published:
+                # Not worth an error: without it the files are compared once more.
+                with contextlib.suppress(GradebookError), self._told():
+                    self._tell_published()
+                    self._gradebook.db.commit()
             self._gradebook.close()
             self._gradebook = None
 
-    def record(self, result: SubmissionResult, timestamp: datetime | str | None = None) -> bool:
+    def _check_access(self) -> None:
+        root = self._course.root
+        for path in (self._path, root, root / "autograded", root / "feedback"):
+            if path.exists() and not os.access(path, os.W_OK):
+                raise StorageError(f"{path} is read-only; run: chmod u+w {path}")
+
+    def record(
+        self,
+        result: SubmissionResult,
+        timestamp: datetime | str | None = None,
+        *,
+        pages: Mapping[str, str] | None = None,
+        key: Mapping[str, str] | None = None,
+    ) -> bool:
         """Record ``result``; in one transaction, all of it or nothing.
 
         ``timestamp`` is when it was handed in, UTC unless it says otherwise (default: ``timestamp.txt`` of
         the submission). A notebook that the engine failed on leaves its old scores as they are; the answer
-        is whether there was no such notebook.
+        is whether there was no such notebook. ``pages`` are feedback pages by the notebook's name, written
+        with the rest; with ``key`` (see :mod:`autograder.keys`) the ledger says what was graded.
+
+        :raises StorageError: nothing can be stored now, of this or another submission.
         """
         if self._gradebook is None:
             raise GradebookError("the Recorder is not open; use: with Recorder(course) as recorder")
         sound = [notebook for notebook in result.notebooks if is_sound(notebook)]
-        if not sound:
-            return not result.notebooks
         folder = self._course.autograded_dir(result.student, result.assignment)
-        with self._told():
-            assignment = self._assignment(result.assignment)
+        assignment = AssignmentRows("", {})
+        if sound:
+            with self._told():
+                assignment = self._assignment(result.assignment)
         for notebook in sound:
             check_same_cells(notebook, assignment.notebooks.get(notebook.name), result.assignment)
-        drafts: dict[Path, Path] = {}
+        complete = len(sound) == len(result.notebooks)
+        staged = Staging()
         try:
-            for notebook in sound:
-                content = notebook_text(self._notebook(notebook, assignment)).encode("utf-8", "replace")
-                place = folder / f"{notebook.name}.ipynb"
-                drafts[place] = write_draft(place, content)
-            with self._told():
-                self._write_rows(result, sound, assignment, self._timestamp(result, timestamp))
-            for place, draft in drafts.items():
-                draft.replace(place)
-            self._tidy(result, assignment, folder)
+            files = self._stage(staged, result, sound, assignment, pages or {})
+            if sound:
+                with self._told():
+                    submission_id = self._write_rows(
+                        result, sound, assignment, self._timestamp(result, timestamp)
+                    )
+                    self._write_entry(result, submission_id, key if complete else None, files)
+                    self._gradebook.db.commit()
+            staged.publish()
         except OSError as error:
-            raise GradebookError(
-                f"cannot write to {folder} ({error.strerror}); make room or give write access, then grade "
-                f"{result.student} again"
-            ) from error
+            raise storage_error(error, folder) from error
         finally:
-            for draft in drafts.values():
-                draft.unlink(missing_ok=True)
-        return len(sound) == len(result.notebooks)
+            staged.discard()
+        if sound:
+            self._published = []
+            if key is not None and complete:
+                self._published = [{"student_id": result.student, "assignment": result.assignment}]
+            with contextlib.suppress(OSError):
+                for path in folder.glob("*.ipynb"):  # no part of the assignment
+                    if path.stem not in assignment.notebooks:
+                        path.unlink()
+        return complete
+
+    # -- the ledger
+
+    def _write_entry(
+        self,
+        result: SubmissionResult,
+        submission_id: str,
+        key: Mapping[str, str] | None,
+        files: Mapping[str, str],
+    ) -> None:
+        self._execute(ledger.CREATE)
+        self._tell_published()
+        if key is None:
+            self._execute(ledger.DELETE, student_id=result.student, assignment=result.assignment)
+        else:
+            self._execute(ledger.INSERT, **ledger.row(result, submission_id, key, files))
+
+    def _tell_published(self) -> None:
+        for names in self._published:
+            self._execute(ledger.PUBLISHED, **names)
+
+    def _execute(self, statement: str, **values: Any) -> None:
+        from sqlalchemy import text
+
+        self._gradebook.db.execute(text(statement), values)
 
     # -- files
+
+    def _stage(
+        self,
+        staged: Staging,
+        result: SubmissionResult,
+        sound: list[NotebookResult],
+        assignment: AssignmentRows,
+        pages: Mapping[str, str],
+    ) -> dict[str, str]:
+        """Write all drafts. Gives the SHA-256 of pages and notebooks by their path below the course."""
+        course, files = self._course, {}
+        folder = course.autograded_dir(result.student, result.assignment)
+        wanted: list[tuple[Path, bytes, int]] = []
+        if sound:
+            source = course.source_dir(result.assignment)
+            for path, data in copied_files(course.submitted(result.student, result.assignment), source):
+                with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+                    staged.add(folder / path, data)  # an older submission had a folder where this has a file
+        for name, page in pages.items():
+            place = course.feedback_dir(result.student, result.assignment) / f"{name}.html"
+            wanted.append((place, page.encode("utf-8", "replace"), 0o644))
+        for notebook in sound:  # last: where they are, everything is
+            content = notebook_text(self._notebook(notebook, assignment)).encode("utf-8", "replace")
+            wanted.append((folder / f"{notebook.name}.ipynb", content, 0o444))
+        for place, data, mode in wanted:
+            staged.add(place, data, mode=mode, durable=True)
+            files[place.relative_to(course.root).as_posix()] = hashlib.sha256(data).hexdigest()
+        return files
 
     def _notebook(self, result: NotebookResult, assignment: AssignmentRows) -> dict[str, Any]:
         """The autograded notebook, with the checksums that the gradebook has."""
@@ -137,20 +222,11 @@ class Recorder:
             rows.released[name] = load_assignment(self._course.source_dir(assignment) / f"{name}.ipynb")
         return rows.released[name]
 
-    def _tidy(self, result: SubmissionResult, assignment: AssignmentRows, folder: Path) -> None:
-        """Drop notebooks that are not part of the assignment, bring the submission's other files along."""
-        for path in folder.glob("*.ipynb"):
-            if path.stem not in assignment.notebooks:
-                path.unlink()
-        submitted = self._course.submitted(result.student, result.assignment)
-        copy_other_files(submitted, self._course.source_dir(result.assignment), folder)
-
     def _timestamp(self, result: SubmissionResult, given: datetime | str | None) -> datetime | None:
         from nbgrader.utils import parse_utc
 
         if given is None:
-            submitted = self._course.submitted(result.student, result.assignment)
-            given = (read_small(submitted / "timestamp.txt", 200) or b"").decode("utf-8", "replace").strip()
+            given = stored_timestamp(self._course.submitted(result.student, result.assignment))
         try:
             parsed: datetime | None = parse_utc(given) if given else None
         except (ValueError, OverflowError):
@@ -188,8 +264,8 @@ class Recorder:
         sound: list[NotebookResult],
         assignment: AssignmentRows,
         timestamp: datetime | None,
-    ) -> None:
-        """The one transaction."""
+    ) -> str:
+        """nbgrader's rows, not yet committed. Gives the id of the submission."""
         api, db = self._api, self._gradebook.db
         if db.get(api.Student, result.student) is None:
             db.add(api.Student(id=result.student))
@@ -229,7 +305,8 @@ class Recorder:
                 )
             elif name not in given:
                 fill_nothing(grades)
-        db.commit()
+        db.flush()
+        return str(submission.id)
 
     def _rows_of(self, table: Any, notebook_id: str, cells: Mapping[str, str]) -> dict[str, Any]:
         """The Grade or Comment row of each cell, by the cell's name; made where it is missing."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from autograder.errors import GradebookError, UsageError
+from autograder.errors import GradebookError, StorageError, UsageError
 from autograder.layout import Course
 
 __all__ = ["Score", "database_errors", "open_gradebook", "require_gradebook", "scores"]
@@ -37,8 +37,12 @@ def require_gradebook(path: Path) -> None:
         raise GradebookError(f"there is no gradebook {path}; run: autograder release")
 
 
-def open_gradebook(path: Path, busy_s: float) -> Any:
-    """nbgrader's Gradebook of an existing database, patient with other writers."""
+def open_gradebook(path: Path, busy_s: float, *, writer: bool = False) -> Any:
+    """nbgrader's Gradebook of an existing database, patient with other writers.
+
+    A ``writer`` has each of its transactions locked from its first statement on, so that what it reads is
+    what it changes.
+    """
     from nbgrader.api import Gradebook
     from sqlalchemy import event
 
@@ -46,11 +50,20 @@ def open_gradebook(path: Path, busy_s: float) -> Any:
     gradebook.db.remove()
     gradebook.engine.dispose()
 
-    def wait(connection: Any, record: object) -> None:
+    def connected(connection: Any, record: object) -> None:
         connection.execute(f"pragma busy_timeout = {int(busy_s * 1000)}")
+        if writer:
+            connection.execute("pragma synchronous = full")  # a commit is on the disk, whatever the default
+            connection.isolation_level = None  # Python's driver would begin transactions too late
 
-    event.listen(gradebook.engine, "connect", wait)
+    event.listen(gradebook.engine, "connect", connected)
+    if writer:
+        event.listen(gradebook.engine, "begin", _begin)
     return gradebook
+
+
+def _begin(connection: Any) -> None:
+    connection.exec_driver_sql("begin immediate")
 
 
 @contextmanager
@@ -62,13 +75,21 @@ def database_errors(path: Path) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error)
-        if "locked" in reason or "busy" in reason:
-            cure = "another program is writing to it; wait or close it, then grade again"
-        elif "readonly" in reason:
-            cure = f"run: chmod u+w {path}"
-        else:
-            cure = "back it up, then run: nbgrader db upgrade"
-        raise GradebookError(f"{path}: {reason}; {cure}. Nothing of this submission was recorded.") from error
+        kind, cure = _cure(reason, path)
+        raise kind(f"{path}: {reason}; nothing of this submission was recorded; {cure}") from error
+
+
+def _cure(reason: str, path: Path) -> tuple[type[GradebookError], str]:
+    """What to do about an error of SQLite."""
+    if "locked" in reason or "busy" in reason:
+        return StorageError, "another program is writing to it; wait or close it, then grade again"
+    if "full" in reason or "disk I/O" in reason:
+        return StorageError, f"the disk of {path.parent} is full or failing: make room, then grade again"
+    if "readonly" in reason or "unable to open" in reason:
+        return StorageError, f"run: chmod u+w {path} {path.parent}"
+    if "malformed" in reason:
+        return StorageError, "restore it from a backup, then grade again"
+    return GradebookError, "back it up, then run: nbgrader db upgrade"
 
 
 def scores(course: Course, assignment: str) -> tuple[Score, ...]:

@@ -7,25 +7,21 @@ JavaScript of a submission never reach the browser of the person who may change 
 from __future__ import annotations
 
 import html
-import os
 import re
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from autograder.ipynb import text_of
 from autograder.models import NotebookResult, TaskKind, TaskResult
+from autograder.submitted_files import other_files
 
-__all__ = ["autograded_notebook", "clamp", "copy_other_files", "message_notebook", "read_small"]
+__all__ = ["autograded_notebook", "clamp", "copied_files", "message_notebook"]
 
 _IMAGES = ("image/png", "image/jpeg", "image/gif")
 _TEXTS = ("text/plain", "text/latex")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
-_OTHER_FILE_MB = 16
-_OTHER_FILES = 200
-"""More files than this, or larger ones, are not copied beside an autograded notebook."""
 
 
 def clamp(task: TaskResult) -> float | None:
@@ -162,60 +158,12 @@ def _clean_data(data: object) -> dict[str, str]:
     return clean
 
 
-def read_small(path: Path, most_bytes: int) -> bytes | None:
-    """Bytes of an ordinary file of at most ``most_bytes``; None for anything else. No link is followed."""
-    flags = os.O_RDONLY
-    for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY"):  # not all on all systems
-        flags |= getattr(os, name, 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError:
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(most_bytes + 1)
-        return data if len(data) <= most_bytes else None
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+def copied_files(submitted: Path, source: Path) -> Iterator[tuple[Path, bytes]]:
+    """The files to lie beside the autograded notebooks, as with nbgrader: relative path and bytes.
 
-
-def copy_other_files(submitted: Path, source: Path, target: Path) -> None:
-    """Put the submission's other files beside its autograded notebooks, as nbgrader does.
-
-    The instructor's files win over the student's. Links, hidden files and what is too large stay behind.
+    The instructor's files win over the student's.
     """
-    count = 0
-    for origin in (source, submitted):
-        for folder, folders, names in os.walk(origin):
-            folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
-            for name in sorted(names):
-                path = Path(folder) / name
-                place = target / path.relative_to(origin)
-                other = not name.startswith(".") and not name.endswith((".ipynb", ".pyc"))
-                free = origin is source or not (source / path.relative_to(origin)).exists()
-                if not (other and free) or count >= _OTHER_FILES:
-                    continue
-                data = read_small(path, _OTHER_FILE_MB * 2**20)
-                if data is not None:
-                    count += 1
-                    write_atomic(place, data)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` in one step, readable by all as nbgrader has it."""
-    draft = write_draft(path, data)
-    draft.replace(path)
-
-
-def write_draft(path: Path, data: bytes) -> Path:
-    """Write ``data`` beside ``path`` under a hidden name, ready to be renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
-    draft.unlink(missing_ok=True)  # left by a process that was killed, perhaps read-only
-    draft.write_bytes(data)
-    draft.chmod(0o444)
-    return draft
+    yield from other_files(source)
+    for path, data in other_files(submitted):
+        if not (source / path).exists():
+            yield path, data

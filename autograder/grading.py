@@ -21,7 +21,7 @@ from typing import Any
 from autograder.datasets import wanted
 from autograder.errors import NotebookError, SandboxError, SandboxUnavailable
 from autograder.judge.draw import seed_for
-from autograder.judge.session import Judge, Suite, TaskRun
+from autograder.judge.session import Judge, Sharing, Suite, TaskRun
 from autograder.judge.verdict import engine_error, not_run
 from autograder.limits import Limits
 from autograder.models import (
@@ -44,7 +44,8 @@ from autograder.notebook import (
     read_bytes,
     sha256,
 )
-from autograder.outputs import clean_outputs, without_frames
+from autograder.outputs import clean_count, clean_outputs, without_frames
+from autograder.plain import plain
 from autograder.records import (
     cell_death,
     cell_outcome,
@@ -95,8 +96,9 @@ class Grader:
         self.zygote, self.judge, self.limits, self.device = zygote, judge, limits, device
         self.execution = execution
         """What notebooks find in ``NBGRADER_EXECUTION``: they leave out slow pictures on "autograde"."""
+        self.until_failure = False
         self.measuring = False
-        """Thresholds are calibrated: see :class:`~autograder.judge.session.TaskRun`."""
+        """Mutants are graded, or thresholds calibrated: see :class:`~autograder.judge.session.TaskRun`."""
 
     def limited(self, limits: Limits) -> Grader:
         """The same grader with other limits."""
@@ -170,6 +172,7 @@ class Run:
     missing: tuple[str, ...] = ()
     message: str | None = None
 
+    sharing: Sharing = field(default_factory=Sharing)
     sandbox: Sandbox | None = None
     restarts: int = 0
     deadline: float = 0.0
@@ -259,6 +262,7 @@ class Run:
                 self.sandbox = self.grader.zygote.spawn(
                     self.grader.limits, seed=seed, execution=self.grader.execution
                 )
+            self.sandbox.deadline = self.deadline
             self.missing = self.sandbox.missing_layers
             self._replay(cell.index)
         return True
@@ -278,6 +282,8 @@ class Run:
             if self._is_test(cell):
                 continue  # judged already; only its output would be new
             left = self.deadline - time.monotonic()
+            if left <= 0:
+                return
             try:
                 self.sandbox.run_cell(
                     cell.source, wall_s=max(0.1, min(self.grader.limits.cell_wall_s, left)), output_bytes=1024
@@ -294,6 +300,8 @@ class Run:
             limits=self.grader.limits,
             device=self.grader.device,
             deadline=self.deadline,
+            sharing=self.sharing,
+            until_failure=self.grader.until_failure,
             measuring=self.grader.measuring,
         )
         try:
@@ -321,7 +329,7 @@ class Run:
                 reply = self.sandbox.run_cell(cell.source, wall_s=wall_s, output_bytes=limits.output_kb << 10)
             outcome, message = cell_outcome(reply, wall_s)
         except RemoteFailure as error:
-            outcome, message = Outcome.ERROR, str(error)
+            outcome, message = Outcome.ERROR, plain(str(error)[:2000])
         except SandboxError as error:
             outcome, message = cell_death(error, wall_s)
             self.sandbox.kill()
@@ -339,7 +347,7 @@ class Run:
             wall_s=claim if type(claim) is float and math.isfinite(claim) else 0.0,
             message=message,
             outputs=tuple(outputs),
-            execution_count=reply["execution_count"] if type(reply.get("execution_count")) is int else None,
+            execution_count=clean_count(reply.get("execution_count")),
         )
         spec = self._spec(cell)
         if spec is not None and spec.kind is TaskKind.IN_KERNEL:

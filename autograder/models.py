@@ -262,6 +262,7 @@ class NotebookResult:
             "notebook": self.name,
             "message": self.message,
             "notices": list(self.notices),
+            "notebook_sha256": self.notebook_sha256,
             "seed": self.seed,
             "sandboxed": self.sandboxed,
             "missing_layers": list(self.missing_layers),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["clean_outputs", "without_frames"]
+__all__ = ["clean_count", "clean_outputs", "without_frames"]
 
 _MIME_LIMIT: Final = 4 << 20
 _MAX_OUTPUTS: Final = 2000
@@ -20,6 +20,11 @@ def clean_outputs(claimed: object, note: str | None) -> list[dict[str, Any]]:
     if note:
         outputs.append({"output_type": "stream", "name": "stderr", "text": f"[grader] {note}\n"})
     return outputs
+
+
+def clean_count(claimed: object) -> int | None:
+    """An execution count that a notebook may hold."""
+    return claimed if type(claimed) is int and 0 <= claimed < 1 << 31 else None
 
 
 def without_frames(output: dict[str, Any]) -> dict[str, Any]:
@@ -54,8 +59,7 @@ def _clean_output(item: object) -> dict[str, Any] | None:
     bundle = {mime: _text(value) for mime, value in data.items() if type(mime) is str and len(mime) < 100}
     output: dict[str, Any] = {"output_type": kind, "data": bundle, "metadata": {}}
     if kind == "execute_result":
-        count = item.get("execution_count")
-        output["execution_count"] = count if type(count) is int else None
+        output["execution_count"] = clean_count(item.get("execution_count"))
     return output
 
 

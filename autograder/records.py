@@ -20,6 +20,7 @@ from autograder.models import (
     TaskKind,
     TaskSpec,
 )
+from autograder.plain import plain
 from autograder.scoring import notebook_totals, task_result
 
 __all__ = [
@@ -116,7 +117,7 @@ def cell_outcome(reply: Mapping[str, Any], wall_s: float) -> tuple[Outcome, str 
         return Outcome.TIMEOUT, f"Stopped after {wall_s:g} s: look for a loop that never ends."
     error = reply.get("error")
     if error is not None:
-        return Outcome.ERROR, str(error)[:2000]
+        return Outcome.ERROR, plain(str(error)[:2000])
     if reply.get("truncated") is True:
         return Outcome.OUTPUT_LIMIT, "It printed more than allowed; the rest was dropped."
     return Outcome.PASSED, None

@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
@@ -37,6 +37,7 @@ from autograder.release_files import (
     solution_notebook,
     sync,
 )
+from autograder.writing import one_writer
 
 __all__ = ["AssignmentRelease", "Grade", "ReleaseReport", "release"]
 
@@ -89,7 +90,9 @@ def release(
     if not names:
         raise UsageError(f"there is nothing to release: {course.root / 'source'} has no notebooks")
     notebooks = {name: [load_assignment(path) for path in course.source_notebooks(name)] for name in names}
-    with tempfile.TemporaryDirectory(prefix="autograder-release-") as folder:
+    # While scores are written, "it has no students" may be true and false a moment later.
+    alone = one_writer(course) if write else nullcontext()
+    with alone, tempfile.TemporaryDirectory(prefix="autograder-release-") as folder:
         made = Course(Path(folder), course.suites)
         in_use = _copy_gradebook(course, made)
         for name in names:

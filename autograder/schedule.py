@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from autograder.devices import device_of
 from autograder.errors import AutograderError, SandboxUnavailable
 from autograder.layout import Course
 from autograder.limits import Limits
@@ -60,7 +61,7 @@ class FileJob:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a pool is for. ``measuring``: see :class:`autograder.judge.session.TaskRun`."""
+    """What a pool is for. ``until_failure`` and ``measuring``: see :class:`autograder.judge.session.TaskRun`."""
 
     course: Course
     assignments: tuple[str, ...]
@@ -70,6 +71,7 @@ class Setup:
     secret: bytes
     execution: str = "autograde"
     data: str = "auto"
+    until_failure: bool = False
     measuring: bool = False
 
 
@@ -242,17 +244,6 @@ def _lost(job: Job | FileJob, why: str = "the judge process ended") -> Any:
     return SubmissionResult(job.assignment, job.student, (result,)) if isinstance(job, Job) else (job, result)
 
 
-def device_of(device: str) -> str:
-    """``device``, or the best one of this machine for "auto"."""
-    if device != "auto":
-        return device
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 # -- in the judge's processes
 
 
@@ -302,7 +293,7 @@ def _prepare(setup: Setup, connections: list[Connection]) -> None:
             torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))
             zygote = starting.ready()
             grader = Grader(zygote, judge, setup.limits, device=setup.device, execution=setup.execution)
-            grader.measuring = setup.measuring
+            grader.until_failure, grader.measuring = setup.until_failure, setup.measuring
             notebooks = {}
             for name in setup.assignments:
                 suite = judge.suites.get(name)

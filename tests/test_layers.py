@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "autograder"
 
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("errors", "models"),
+    0: ("errors", "models", "plain"),
     1: (
         "limits",
         "datasets",
@@ -24,17 +24,31 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "restore",
         "notebook",
     ),
-    2: ("wire", "scoring"),
+    2: (
+        "wire",
+        "scoring",
+        "thresholds",
+        "predictive",
+        "calibration",
+        "submitted_files",
+        "keys",
+        "mutation",
+        "devices",
+    ),
     3: ("sandbox",),
     4: ("judge", "checks"),
     5: ("grading", "records", "outputs", "direct"),
     6: (
-        *("display", "feedback_cells", "feedback", "golden"),
+        *("display", "feedback_cells", "feedback", "golden", "packing"),
         *("gradebook", "gradebook_db", "gradebook_files", "gradebook_rows"),
-        *("release", "release_files", "nbgrader_settings"),
+        *("staging", "writing", "ledger"),
+        *("release", "release_files", "nbgrader_settings", "calibration_files"),
     ),
     7: ("schedule",),
-    8: ("batch", "console", "demo", "fetching", "cli", "__main__"),
+    8: (
+        *("batch", "commands", "differences", "regrade", "replay"),
+        *("console", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
+    ),
 }
 """Layer → modules and subpackages of ``autograder/`` (docs/architecture.md says what each is for).
 

@@ -24,10 +24,11 @@ def built(tmp_path_factory) -> dict[str, dict[str, str]]:
     )  # fmt: skip
     wheel, sdist = next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
     with zipfile.ZipFile(wheel) as archive:
-        files = {name: archive.read(name).decode("utf-8") for name in archive.namelist()}
+        files = {name: archive.read(name).decode("utf-8", "replace") for name in archive.namelist()}
     with tarfile.open(sdist) as archive:
         members = [member for member in archive.getmembers() if member.isfile()]
-        sources = {member.name: archive.extractfile(member).read().decode("utf-8") for member in members}  # type: ignore[union-attr]
+        opened = {member.name: archive.extractfile(member) for member in members}
+        sources = {name: file.read().decode("utf-8", "replace") for name, file in opened.items() if file}
     return {"wheel": files, "sdist": sources}
 
 

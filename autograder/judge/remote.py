@@ -5,16 +5,21 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import torch
 
+from autograder.judge.failure import CheckFailed
+from autograder.judge.values import shorten
+from autograder.models import Explanation
 from autograder.wire import Handle, Reference
 
 if TYPE_CHECKING:
     from autograder.judge.student import Student
 
-__all__ = ["CallRecord", "MissingAttribute", "RemoteObject", "StudentError", "module"]
+__all__ = ["CallRecord", "MissingAttribute", "NoLength", "RemoteObject", "StudentError", "module"]
+
+_MAX_LENGTH: Final = 100_000_000
 
 
 class StudentError(AssertionError):
@@ -24,6 +29,10 @@ class StudentError(AssertionError):
     def __init__(self, type_name: str, kinds: Sequence[str], message: str, traceback: str) -> None:
         super().__init__(f"{type_name}: {message}" if message else type_name)
         self.type_name, self.kinds, self.message, self.traceback = type_name, tuple(kinds), message, traceback
+
+
+class NoLength(StudentError, TypeError):
+    """A remote object has no length: ``list`` goes on without."""
 
 
 class MissingAttribute(StudentError, AttributeError):
@@ -123,8 +132,16 @@ class RemoteObject:
                 module("builtins.len"), [self], label=f"len({self._label})", record=False
             )
         except StudentError as error:
-            raise TypeError(error.message) from None  # what list() expects of an iterator
-        return size if type(size) is int and size >= 0 else 0
+            raise NoLength(error.type_name, error.kinds, error.message, error.traceback) from None
+        if type(size) is not int or not 0 <= size <= _MAX_LENGTH:  # list() makes room for that many
+            raise NoLength("ValueError", (), f"the length of {self._label} is none", "")
+        return size
+
+    def __bool__(self) -> bool:
+        truth = self._student.call_node(
+            module("builtins.bool"), [self], label=f"bool({self._label})", record=False
+        )
+        return truth is True
 
     def __iter__(self) -> Iterator[Any]:
         items = self._student.ask("items", target=self._node)
@@ -133,6 +150,33 @@ class RemoteObject:
     def fetch(self) -> Any:
         """The object as data; itself again when it is none."""
         return self._student.call_node(module("copy.copy"), [self], label=self._label, record=False)
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        """Whatever a number, tensor or array does: a check that expects one of these goes no further."""
+        raise CheckFailed(
+            Explanation(
+                summary=f"{self._label} is an object of class {shorten(self.type_name, 80)}, which is no plain "
+                "number, tensor or array.",
+                hint="Return a plain tensor, array or number, not an object of a class that stands for one.",
+            )
+        )
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
+        _first_of(args)._refuse()
+
+
+for _name in (
+    *("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul").split(),
+    *("and rand or ror xor rxor neg pos abs invert lt le gt ge int float complex index round array").split(),
+):
+    setattr(RemoteObject, f"__{_name}__", RemoteObject._refuse)
+
+
+def _first_of(args: Any) -> RemoteObject:
+    """The remote object among the arguments of a torch function, in a list perhaps."""
+    flat = [part for item in args for part in (item if isinstance(item, (list, tuple)) else [item])]
+    return next(item for item in flat if isinstance(item, RemoteObject))
 
 
 def module(path: str) -> Reference:

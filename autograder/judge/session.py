@@ -36,7 +36,7 @@ from autograder.judge.mistakes import Mistake, collect
 from autograder.judge.plugin import Context, JudgePlugin
 from autograder.judge.recognise import forget_observations, observations, recognise
 from autograder.judge.student import NotDefined, Student, StudentError
-from autograder.judge.verdict import explain, not_a_function, not_run, outcome_of
+from autograder.judge.verdict import explain, not_a_function, not_run, outcome_of, printable
 from autograder.keys import suite_digest
 from autograder.limits import Limits
 from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
@@ -44,7 +44,7 @@ from autograder.sandbox.client import Branch
 from autograder.thresholds import DECLARATION, Thresholds
 from autograder.thresholds import load as load_thresholds
 
-__all__ = ["Judge", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
+__all__ = ["Judge", "Sharing", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
 
 _log = logging.getLogger(__name__)
 _PYTEST_OPTIONS = (
@@ -107,6 +107,14 @@ class Suite:
         return {task: [check.points for check in checks] for task, checks in self.checks.items()}
 
 
+@dataclass
+class Sharing:
+    """Whether checks of a submission that pass may share a copy of its sandbox. No longer ``allowed`` after one
+    that failed in a shared copy has passed in a fresh one."""
+
+    allowed: bool = True
+
+
 @dataclass(frozen=True)
 class TaskRun:
     """How one task is to be judged. ``seed_for`` gives the seed of a check id; ``deadline`` is monotonic
@@ -118,6 +126,9 @@ class TaskRun:
     limits: Limits
     device: str
     deadline: float
+    until_failure: bool = False
+    """For ``autograder mutate``: checks after the first failed one are not run."""
+    sharing: Sharing = field(default_factory=lambda: Sharing())
     measuring: bool = False
     """For ``autograder calibrate``: only checks with a threshold are judged, each makes all its runs, and no
     value fails it."""
@@ -240,6 +251,9 @@ class Judge:
         try:
             measured = {threshold.check for threshold in suite.thresholds.declared.values()}
             for check in suite.checks[run.spec.id]:
+                if run.until_failure and results and results[-1].outcome is not Outcome.PASSED:
+                    results.append(not_run(check, "an earlier check failed"))
+                    continue
                 if run.measuring and check.id not in measured:
                     results.append(not_run(check, "only thresholds are measured"))
                     continue
@@ -249,6 +263,9 @@ class Judge:
                 if timeouts >= 2 or time.monotonic() >= deadline:
                     results.append(not_run(check, "earlier checks of this task used up its time"))
                     continue
+                if branch is not None and not run.sharing.allowed:
+                    branch.close()
+                    branch = None
                 if branch is None:
                     branch, fresh = run.open_branch(), True
                 result = self._once(suite, check, run, branch, wall_s, fresh=fresh)
@@ -256,6 +273,8 @@ class Judge:
                     branch.close()
                     branch = run.open_branch()
                     result = self._once(suite, check, run, branch, wall_s, fresh=True)
+                    # Code that knows its second chance could guess twice: it gets one in a submission.
+                    run.sharing.allowed &= result is None or result.outcome is not Outcome.PASSED
                 assert result is not None
                 fresh = False
                 timeouts += result.outcome is Outcome.TIMEOUT
@@ -277,7 +296,8 @@ class Judge:
 
         def open_student() -> Student:
             student = Student(branch, wall_s=wall_s, probes=suite.probes)
-            student.seed(seed)
+            # Not that of the draws, from which code could foretell what the judge has drawn but not sent.
+            student.seed(run.seed_for(f"{check.id} in the sandbox"))
             return student
 
         calibrated = Calibrator(
@@ -320,7 +340,7 @@ class Judge:
         mistake = None
         if outcome in (Outcome.FAILED, Outcome.ERROR) and student is not None:
             mistake, explanation = self._recognise(suite, check.task, student, error, explanation)
-        return replace(record, explanation=explanation, mistake=mistake)
+        return replace(record, explanation=printable(explanation), mistake=mistake)
 
     def _recognise(
         self, suite: Suite, task: str, student: Student, error: BaseException, explanation: Explanation

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import torch
 
-from autograder.errors import SandboxTimeout, SuiteError
+from autograder.errors import SandboxTimeout, SuiteError, WireError
 from autograder.judge.failure import CheckFailed, note_result
 from autograder.judge.remote import CallRecord, RemoteObject, StudentError, module
 from autograder.models import Explanation
@@ -27,6 +27,8 @@ from autograder.wire import MAPPINGS, Handle, Reference, is_sequence
 __all__ = ["CallRecord", "NotDefined", "RemoteObject", "Student", "StudentError"]
 
 _MAX_CALLS: Final = 60
+_MAX_FRAMES: Final = 2
+"""What one check may receive, in largest frames: all of it may be held until the check ends."""
 _REFERABLE: Final = ("builtins", "collections", "math", "numpy", "operator", "sklearn", "torch")
 
 
@@ -58,6 +60,7 @@ class Student:
         peer.resolve, peer.hold = self._resolve, self._hold
         self._peer, self._probe_source, self._wall_s = peer, probes, wall_s
         self._deadline = time.monotonic() + wall_s
+        self._received_before = peer.channel.received
         self._probes_loaded = False
         self.calls: list[CallRecord] = []
         """Recorded calls of this check, oldest first."""
@@ -127,7 +130,7 @@ class Student:
             name, value, grad, requires_grad, _ = row
             if requires_grad is True and value.is_floating_point():
                 value.requires_grad_(True)
-                if type(grad) is torch.Tensor and grad.shape == value.shape and grad.dtype == value.dtype:
+                if type(grad) is torch.Tensor and _kind(grad) == _kind(value):
                     value.grad = grad.detach()
             result[name] = value
         return result
@@ -166,9 +169,13 @@ class Student:
         if left <= 0:
             raise SandboxTimeout(f"the check took longer than {self._wall_s:g} s", limit_s=self._wall_s)
         try:
-            return self._peer.request(op, wall_s=left, **fields)
+            answer = self._peer.request(op, wall_s=left, **fields)
         except RemoteFailure as failure:
             raise _student_error(failure.info) from None
+        if self._peer.channel.received - self._received_before > _MAX_FRAMES * self._peer.channel.bounds.payload_bytes:
+            self._peer.dead = WireError("the answers to one check are larger than the limit")
+            raise self._peer.dead
+        return answer
 
     def call_node(
         self,
@@ -207,6 +214,9 @@ class Student:
         value = reply.get("value")
         if type(reply.get("call")) is int:
             value = self._attach(reply["call"], [args, kwargs], value)
+        if keep and not isinstance(value, RemoteObject):
+            self._peer.dead = WireError("an answer of another kind than was asked for")
+            raise self._peer.dead
         if isinstance(value, RemoteObject):
             value._label = label if keep else f"the result of {label}"
         call.result = value
@@ -258,7 +268,7 @@ class _Remote(torch.autograd.Function):
     def forward(
         ctx: Any, student: Student, number: int, leaves: int, anchor: torch.Tensor, *tensors: torch.Tensor
     ) -> Any:
-        ctx.student, ctx.number, ctx.shapes = student, number, [tensor.shape for tensor in tensors[:leaves]]
+        ctx.student, ctx.number, ctx.kinds = student, number, [_kind(tensor) for tensor in tensors[:leaves]]
         ctx.rest = len(tensors) - leaves
         ctx.set_materialize_grads(False)
         return tuple(tensor.clone() for tensor in tensors[leaves:])
@@ -267,12 +277,17 @@ class _Remote(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
         found = ctx.student.vjp(ctx.number, grads)
-        if len(found) != len(ctx.shapes):
+        if len(found) != len(ctx.kinds):
             raise StudentError("WireError", (), "gradients that do not fit the inputs", "")
-        for grad, shape in zip(found, ctx.shapes, strict=True):
-            if grad is not None and (type(grad) is not torch.Tensor or grad.shape != shape):
+        for grad, kind in zip(found, ctx.kinds, strict=True):
+            if grad is not None and (type(grad) is not torch.Tensor or _kind(grad) != kind):
                 raise StudentError("WireError", (), "gradients that do not fit the inputs", "")
         return (None, None, None, None, *found, *([None] * ctx.rest))
+
+
+def _kind(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype, bool]:
+    """What a gradient has in common with its tensor; autograd itself refuses any other."""
+    return tensor.shape, tensor.dtype, tensor.is_meta
 
 
 def _of_package(target: Handle | Reference) -> bool:

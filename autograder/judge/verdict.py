@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Protocol
 
 from autograder.errors import SandboxDied, SandboxTimeout, WireError
@@ -12,8 +12,9 @@ from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed
 from autograder.judge.student import CallRecord, Student, StudentError
 from autograder.models import CheckResult, Explanation, Outcome
+from autograder.plain import plain
 
-__all__ = ["engine_error", "explain", "not_a_function", "not_run", "outcome_of"]
+__all__ = ["engine_error", "explain", "not_a_function", "not_run", "outcome_of", "printable"]
 
 
 class _Check(Protocol):
@@ -129,13 +130,19 @@ def _call_behind(error: BaseException, calls: Sequence[CallRecord]) -> CallRecor
 
 def _raised(error: StudentError, call: CallRecord | None) -> Explanation:
     name = call.name if call is not None else "Your code"
-    if error.type_name == "NotImplementedError":
+    stub = not error.message or error.message.startswith("Task")  # torch raises NotImplementedError as well
+    if error.type_name == "NotImplementedError" and stub:
         return Explanation(
             summary=f"{name} is not answered yet.", hint="Replace the line that raises NotImplementedError."
         )
     return Explanation(
         summary=f"{name} raised {error.type_name}: {error.message}".rstrip(": "), traceback=error.traceback
     )
+
+
+def printable(explanation: Explanation) -> Explanation:
+    """The same without characters that steer a terminal: every part may quote the student."""
+    return Explanation(**{name: plain(text) for name, text in asdict(explanation).items()})
 
 
 def engine_error(spec_checks: Iterable[_Check], error: BaseException) -> tuple[CheckResult, ...]:

@@ -12,12 +12,13 @@ Several judge processes may share one zygote: the control socket keeps datagrams
 
 from __future__ import annotations
 
-import array
 import contextlib
+import math
 import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -31,6 +32,9 @@ __all__ = ["Branch", "Peer", "RemoteFailure", "Sandbox"]
 
 GRACE_S = 1.0
 """What the sandbox gets to answer by itself after a limit, before it is killed."""
+
+_END_S = 2.0
+"""What a sandbox gets to say how a copy of it ended; it waits half a second for that itself."""
 
 _TIMED = ("call", "cell")
 """Operations that get their limit themselves, to stop before they are killed."""
@@ -52,6 +56,8 @@ class Peer:
         self.resolve: Callable[[Handle | Reference], Any] = lambda item: item
         self.hold: Hold | None = None
         self.dead: SandboxError | None = None
+        self.deadline = math.inf
+        """When, on the monotonic clock, the whole submission is over: no request waits longer."""
 
     def request(self, op: str, *, wall_s: float, **fields: Any) -> Any:
         """The agent's answer to one request.
@@ -61,6 +67,7 @@ class Peer:
         """
         if self.dead:
             raise self.dead
+        wall_s = self._within(wall_s)
         try:
             if op in _TIMED:
                 fields["wall_s"] = wall_s
@@ -77,6 +84,9 @@ class Peer:
         self.dead = WireError("an answer that is none")
         raise self.dead
 
+    def _within(self, wall_s: float) -> float:
+        return max(0.05, min(wall_s, self.deadline - time.monotonic()))
+
     def explain_death(self, error: SandboxError) -> SandboxError:
         """What really happened, where more is known than the wire tells."""
         return error
@@ -88,6 +98,7 @@ class Branch(Peer):
     def __init__(self, channel: Channel, sandbox: Sandbox, pid: int) -> None:
         super().__init__(channel)
         self.sandbox, self.pid = sandbox, pid
+        self.deadline = sandbox.deadline
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +119,7 @@ class Branch(Peer):
         if not pid or self.sandbox.dead:
             return None
         try:
-            status = self.sandbox.request("end_branch", pid=pid, dead=dead, wall_s=5.0)
+            status = self.sandbox.request("end_branch", pid=pid, dead=dead, wall_s=_END_S)
         except SandboxError:
             self.sandbox.kill()
             return None
@@ -130,6 +141,7 @@ class Sandbox(Peer):
         self._status, self._pidfd, self._group = status, pidfd, group
         self.missing_layers: tuple[str, ...] = ()
         self.usage: Mapping[str, Any] = {}
+        self._memory_kills = 0
 
     def __enter__(self) -> Self:
         return self
@@ -152,17 +164,14 @@ class Sandbox(Peer):
             if self.dead:
                 raise self.dead
             try:
+                wall_s = self._within(wall_s)
                 self.channel.send(encode({"op": "fork"}), wall_s)
-                theirs_fd = array.array("i", [theirs.fileno()])
-                self.channel.sock.setblocking(True)
-                self.channel.sock.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, theirs_fd)])
-                self.channel.sock.setblocking(False)
+                self.channel.send_descriptor(theirs.fileno(), wall_s)
                 header, payload = self.channel.receive(wall_s)
                 answer = decode(header, payload, self.resolve)
-            except (SandboxDied, SandboxTimeout, WireError, OSError) as error:
+            except (SandboxDied, SandboxTimeout, WireError) as error:
                 ours.close()
-                known = error if isinstance(error, SandboxError) else SandboxDied(str(error))
-                self.dead = self.explain_death(known)
+                self.dead = self.explain_death(error)
                 raise self.dead from error
         pid = answer.get("ok") if type(answer) is dict else None
         if type(pid) is not int or pid < 2:
@@ -172,8 +181,9 @@ class Sandbox(Peer):
         return Branch(Channel(ours, self.channel.bounds), self, pid)
 
     def oom_killed(self) -> bool:
-        """Whether the kernel ended a process of this sandbox for want of memory."""
-        return self._group is not None and self._group.oom_killed()
+        """Whether the kernel or the zygote ended a process of this sandbox for want of memory."""
+        self._read_status(0.0)
+        return bool(self._memory_kills) or (self._group is not None and self._group.oom_killed())
 
     def explain_death(self, error: SandboxError) -> SandboxError:
         """How the process ended."""
@@ -184,13 +194,27 @@ class Sandbox(Peer):
         return SandboxDied(_death_text(status, memory), memory=memory, status=status)
 
     def _await_end(self, wall_s: float) -> int | None:
-        poll = select.poll()
-        poll.register(self._status, select.POLLIN)
-        if poll.poll(wall_s * 1000):
-            with contextlib.suppress(OSError, ValueError):
-                self.usage = msgpack.unpackb(self._status.recv(4096))
+        deadline = time.monotonic() + wall_s
+        while not self.usage and self._read_status(deadline - time.monotonic()):
+            pass
         status = self.usage.get("status")
         return status if isinstance(status, int) else None
+
+    def _read_status(self, wall_s: float) -> bool:
+        """Take the zygote's next word on this sandbox; false if none came in time."""
+        poll = select.poll()
+        poll.register(self._status, select.POLLIN)
+        if self._pidfd < 0 or not poll.poll(max(0.0, wall_s) * 1000):
+            return False
+        try:
+            told = msgpack.unpackb(self._status.recv(4096))
+        except (OSError, ValueError):
+            return False
+        if "memory_kills" in told:
+            self._memory_kills = told["memory_kills"]
+        else:
+            self.usage = told
+        return True
 
     def kill(self) -> None:
         """End every process of the sandbox at once."""

@@ -41,9 +41,8 @@ class Zygote:
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, chain: str) -> None:
         self._process, self._control, self.chain = process, control, chain
         self.report: Mapping[str, Any] = {}
-        self._pool: cgroup.CgroupPool | None = None
-        self._pool_limits: Limits | None = None
-        self._pool_pid = 0
+        self._pools: dict[tuple[int, int], cgroup.CgroupPool] = {}
+        self._pools_pid = 0
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -155,15 +154,20 @@ class Zygote:
         wire_ours, wire_theirs = socket.socketpair()
         status_ours, status_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         uid = _UID_BASE + (os.getpid() * 1000 + next(self._numbers)) % _UID_SPAN
-        request = msgpack.packb({"seed": seed, "uid": uid, "limits": asdict(limits), "execution": execution})
+        group = self._cgroup(limits)
+        fields = {"seed": seed, "uid": uid, "limits": asdict(limits), "execution": execution}
+        request = msgpack.packb({**fields, "watch_memory": group is None})
         with wire_theirs, status_theirs:
             fds = array.array("i", [wire_theirs.fileno(), status_theirs.fileno()])
             try:
                 self._control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-            except OSError as error:
+                pidfd = _receive_pidfd(status_ours, wall_s)
+            except (OSError, SandboxUnavailable) as error:
+                if group is not None:
+                    group.release()
+                if isinstance(error, SandboxUnavailable):
+                    raise
                 raise SandboxUnavailable(f"the zygote is gone ({error}); start the command again") from error
-        pidfd = _receive_pidfd(status_ours, wall_s)
-        group = self._cgroup(limits)
         sandbox = Sandbox(
             Channel(wire_ours, Bounds(payload_bytes=limits.frame_mb << 20)), status_ours, pidfd, group
         )
@@ -177,25 +181,30 @@ class Zygote:
         layers = [str(name) for name in missing] if isinstance(missing, list) else []
         if group is None and self.sandboxed:
             layers.append("cgroup")
+            if "proc" in layers:  # then the zygote has none either, and cannot see what they hold together
+                layers.append("watch")
         sandbox.missing_layers = tuple(layers)
         return sandbox
 
     def _cgroup(self, limits: Limits) -> cgroup.Cgroup | None:
         if not self.sandboxed:
             return None
+        if self._pools_pid != os.getpid():  # those of the process that this one was forked from are its own
+            self._pools, self._pools_pid = {}, os.getpid()
         key = (limits.memory_mb, limits.processes)
-        old = self._pool_limits and (self._pool_limits.memory_mb, self._pool_limits.processes)
-        if self._pool is None or self._pool_pid != os.getpid() or key != old:
-            if self._pool is not None and self._pool_pid == os.getpid():
-                self._pool.close()
-            self._pool, self._pool_limits, self._pool_pid = cgroup.CgroupPool(limits), limits, os.getpid()
-        return self._pool.acquire()
+        if key not in self._pools:
+            self._pools[key] = cgroup.CgroupPool(limits)
+        return self._pools[key].acquire()
+
+    def _close_pools(self) -> None:
+        if self._pools_pid == os.getpid():
+            for pool in self._pools.values():
+                pool.close()
+        self._pools = {}
 
     def close(self) -> None:
         """End the zygote and every sandbox of it."""
-        if self._pool is not None and self._pool_pid == os.getpid():
-            self._pool.close()
-            self._pool = None
+        self._close_pools()
         self._control.close()
         if self._process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -208,8 +217,7 @@ class Zygote:
 
     def forget(self) -> None:
         """In a forked judge worker at its end: drop the inherited ends without ending the zygote."""
-        if self._pool is not None and self._pool_pid == os.getpid():
-            self._pool.close()
+        self._close_pools()
         self._control.close()
 
 

@@ -266,7 +266,9 @@ def _fill(todo: Plan) -> None:
         os.makedirs(path, 0o755, exist_ok=True)
     for path in todo.devices:
         place(path, _HOST + path)
-        _bind(_HOST + path, path, linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NOEXEC)
+        # Both give zeros, but only /dev/zero can be mapped: memory that no limit of a sandbox counts.
+        real = "/dev/full" if path == "/dev/zero" and "/dev/full" in todo.devices else path
+        _bind(_HOST + real, path, linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NOEXEC)
     for name, target in _DEVICE_LINKS.items():
         os.symlink(target, f"/dev/{name}")
     os.symlink(TMP, "/var/tmp")

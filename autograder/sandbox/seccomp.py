@@ -55,6 +55,7 @@ _LAST_KNOWN = 469
 
 _CLONE_FLAGS = (0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000)
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_SHARED_ANONYMOUS = 0x01 | 0x20
 _LOW_32 = 0xFFFF_FFFF
 _LAST_PROTOCOL = socket.IPPROTO_UDP  # ICMP 1, TCP 6, UDP 17; not SCTP, DCCP, MPTCP
 
@@ -105,6 +106,9 @@ def compile_filter(*, memfd: bool = False) -> bytes:
         deny(name)
     if not memfd:
         deny("memfd_create")
+    # Sessions are the groups among which the kernel shares processors, and a sandbox is one. The call seems to
+    # succeed, for programs that start others in a session of their own and expect no more of it.
+    deny("setsid", action=lib.ERRNO(0))
     deny("clone3", action=lib.ERRNO(errno.ENOSYS))  # its flags lie in memory, where a filter cannot look
     for flag in _CLONE_FLAGS:
         deny("clone", arg(0, lib.MASKED_EQ, flag, flag))
@@ -119,6 +123,8 @@ def compile_filter(*, memfd: bool = False) -> bytes:
     deny("socketpair", arg(0, lib.GT, socket.AF_INET6))
     for request in (_TIOCSTI, _TIOCLINUX):
         deny("ioctl", arg(1, lib.MASKED_EQ, _LOW_32, request))
+    # Shared anonymous memory outlives its mappings, so that nobody seems to hold it; files in /dev/shm do not.
+    deny("mmap", arg(3, lib.MASKED_EQ, _SHARED_ANONYMOUS, _SHARED_ANONYMOUS))
     deny("personality", arg(0, lib.NE, _LOW_32))  # the query only
     for device in (stat.S_IFCHR, stat.S_IFBLK):
         deny("mknod", arg(1, lib.MASKED_EQ, 0o170000, device))

@@ -5,9 +5,11 @@ second), closes itself off from the host, and then forks a jailed child for each
 student code, and it is started with an empty environment, so that nothing worth reading lies in the memory
 its children inherit.
 
-Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution}`` and two
-descriptors, the sandbox's end of the wire and a status socket. On the status socket it sends ``{pid}`` with
-a pidfd, and ``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status socket kills it.
+Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution, watch_memory}``
+and two descriptors, the sandbox's end of the wire and a status socket. On the status socket it sends ``{pid}`` with
+a pidfd, ``{memory_kills}`` when it had to end a process of the sandbox for want of memory (see
+:mod:`autograder.sandbox.watch`), and ``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status
+socket kills it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +32,7 @@ import msgpack
 
 from autograder.errors import SandboxDied
 from autograder.limits import Limits
-from autograder.sandbox import jail, linux, served
+from autograder.sandbox import jail, linux, served, watch
 from autograder.sandbox.warmup import warm_up
 
 __all__ = ["ENVIRONMENT", "main"]
@@ -66,6 +69,7 @@ class _Warm:
     support: Any
     data_fds: tuple[int, ...]
     data_mb: int
+    shared_mb: int
 
 
 @dataclass
@@ -73,6 +77,7 @@ class _Child:
     pid: int
     pidfd: int
     status: socket.socket
+    watched: watch.Watched
 
 
 def main(arguments: list[str]) -> int:
@@ -104,17 +109,21 @@ def main(arguments: list[str]) -> int:
     if support is not None:
         jail.build_root(jail.RootSpec(hide=tuple(told["hide"]), devices=device == "cuda"))
     control.send(msgpack.packb({"ready": True, "warm_s": warm_s, "collapsed_mb": collapsed_mb}))
-    return _serve(
-        control, _Warm(frontend, support, data_fds, sum(os.fstat(fd).st_size for fd in data_fds) >> 20)
-    )
+    data_mb = sum(os.fstat(fd).st_size for fd in data_fds) >> 20
+    return _serve(control, _Warm(frontend, support, data_fds, data_mb, watch.shared_mb()))
 
 
 def _serve(control: socket.socket, warm: _Warm) -> int:
     children: dict[int, _Child] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)
+    watches = warm.support is not None and watch.available()
+    next_look = 0.0
     while True:
-        for fd, _event in poll.poll():
+        if watches and children and time.monotonic() >= next_look:
+            _look(children.values())
+            next_look = time.monotonic() + watch.PERIOD_S
+        for fd, _event in poll.poll(watch.PERIOD_S * 1000 if watches and children else None):
             if fd == control.fileno():
                 request = _receive(control)
                 if request is None:
@@ -137,6 +146,17 @@ def _serve(control: socket.socket, warm: _Warm) -> int:
                     if children.pop(child.status.fileno(), None):
                         poll.unregister(child.status)
                     _reap(child)
+
+
+def _look(children: Iterable[_Child]) -> None:
+    """Hold each sandbox to its limits, and tell its judge when one ran out of memory."""
+    everything = watch.processes()
+    for child in {child.pid: child for child in children}.values():
+        before = child.watched.killed
+        child.watched.look(everything)
+        if child.watched.killed > before:
+            with contextlib.suppress(OSError):
+                child.status.send(msgpack.packb({"memory_kills": child.watched.killed}))
 
 
 def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -163,7 +183,11 @@ def _start(request: tuple[dict[str, Any], list[int]], warm: _Warm) -> _Child:
             [msgpack.packb({"pid": pid})],
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))],
         )
-    return _Child(pid, pidfd, status)
+    limits, memory_mb = fields["limits"], None
+    if fields["watch_memory"]:
+        memory_mb = limits["memory_mb"]
+    watched = watch.Watched(pid, memory_mb, limits["processes"], warm.shared_mb)
+    return _Child(pid, pidfd, status, watched)
 
 
 def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) -> None:
@@ -175,6 +199,7 @@ def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) ->
         limits = Limits(**fields["limits"])
         # Mapping a data set takes address space, though no memory; notebook and check may both do it twice.
         limits = replace(limits, memory_mb=limits.memory_mb + 4 * warm.data_mb)
+        _reopen(warm.data_fds)
         keep_fds = (wire_fd, *warm.data_fds)
         if warm.support is not None:
             layers = jail.enter_child(warm.support, limits, uid=fields["uid"], keep_fds=keep_fds)
@@ -192,6 +217,16 @@ def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) ->
             os.write(2, f"sandbox: {type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(0)
+
+
+def _reopen(fds: Iterable[int]) -> None:
+    """Put descriptions of their own behind these descriptors: one that is shared has a position and flags in
+    which sandboxes could leave each other messages."""
+    for fd in fds:
+        with contextlib.suppress(OSError):  # no /proc
+            own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+            os.dup2(own, fd)
+            os.close(own)
 
 
 def _reap(child: _Child) -> None:

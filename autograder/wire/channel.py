@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import select
 import socket
 import time
@@ -19,6 +20,8 @@ class Channel:
     def __init__(self, sock: socket.socket, bounds: Bounds | None = None) -> None:
         self.sock = sock
         self.bounds = bounds or Bounds()
+        self.received = 0
+        """Bytes of all frames that came in."""
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -47,6 +50,19 @@ class Channel:
             if sent:
                 pending[0] = pending[0][sent:]
 
+    def send_descriptor(self, fd: int, wall_s: float) -> None:
+        """Pass an open file on, with one byte beside it; errors as :meth:`send`."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        deadline = time.monotonic() + wall_s
+        while True:
+            try:
+                self.sock.sendmsg([b"\0"], rights)
+                return
+            except BlockingIOError:
+                self._wait(select.POLLOUT, deadline, wall_s)
+            except OSError as error:
+                raise SandboxDied("the other side of the wire is gone") from error
+
     def receive(self, wall_s: float | None = None) -> tuple[bytearray, bytearray]:
         """Read one frame: its header and its payload, not yet decoded.
 
@@ -60,6 +76,7 @@ class Channel:
             raise WireError("bytes on the wire that are no frame")
         if header_bytes > self.bounds.header_bytes or payload_bytes > self.bounds.payload_bytes:
             raise WireError(f"a frame of {(header_bytes + payload_bytes) >> 20} MiB is larger than the limit")
+        self.received += header_bytes + payload_bytes
         header = self._exactly(header_bytes, deadline, wall_s)
         return header, self._exactly(payload_bytes, deadline, wall_s)
 

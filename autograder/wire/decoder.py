@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import NoneType
 from typing import Any, Final
 
 import msgpack
@@ -15,8 +16,10 @@ from autograder.wire.kinds import (
     ALIGN,
     DEVICES,
     DTYPES,
+    INT64,
     MAX_DIMS,
     MAX_INT_DIGITS,
+    MAX_ODD_KEYS,
     NUMPY_KINDS,
     REFERENCE_KINDS,
     Bounds,
@@ -37,8 +40,8 @@ class _Decoder:
         trusted: bool,
     ) -> None:
         self.bounds, self.resolve, self.trusted = bounds, resolve, trusted
-        self.nodes = 0
-        self.views: list[memoryview] = []
+        self.nodes = self.odd_keys = 0
+        self.views: list[memoryview | None] = []
         whole, start = memoryview(payload), 0
         for length in lengths:
             if type(length) is not int or length < 0 or start + length > len(payload):
@@ -73,7 +76,18 @@ class _Decoder:
     def view(self, index: Any) -> memoryview:
         if type(index) is not int or not 0 <= index < len(self.views):
             raise WireError("an array points outside the payload")
-        return self.views[index]
+        view, self.views[index] = self.views[index], None
+        if view is None:  # thousands of arrays made of the same bytes would fill any memory
+            raise WireError("two arrays point to the same bytes")
+        return view
+
+    def key(self, value: Any) -> Any:
+        """``value`` as an element of a set or the key of a dict."""
+        if type(value) not in (str, bytes, bool, NoneType) and not (type(value) is int and -INT64 <= value < INT64):
+            self.odd_keys += 1
+            if self.odd_keys > MAX_ODD_KEYS:
+                raise WireError(f"more than {MAX_ODD_KEYS} keys that are neither text nor small numbers")
+        return value
 
     def shape(self, node: Any) -> tuple[int, ...]:
         if type(node) is not list or len(node) > MAX_DIMS:
@@ -91,7 +105,7 @@ def _pairs(d: _Decoder, rest: list[Any], depth: int) -> dict[Any, Any]:
     result = {}
     for pair in nodes:
         key, value = pair
-        result[d.value(key, depth + 1)] = d.value(value, depth + 1)
+        result[d.key(d.value(key, depth + 1))] = d.value(value, depth + 1)
     return result
 
 
@@ -234,8 +248,8 @@ def _reference(d: _Decoder, rest: list[Any], depth: int) -> Any:
 _READERS: Final[dict[str, Callable[[_Decoder, list[Any], int], Any]]] = {
     "l": lambda d, rest, depth: d.items(rest[0], depth),
     "t": lambda d, rest, depth: tuple(d.items(rest[0], depth)),
-    "s": lambda d, rest, depth: set(d.items(rest[0], depth)),
-    "fs": lambda d, rest, depth: frozenset(d.items(rest[0], depth)),
+    "s": lambda d, rest, depth: set(map(d.key, d.items(rest[0], depth))),
+    "fs": lambda d, rest, depth: frozenset(map(d.key, d.items(rest[0], depth))),
     "d": _pairs,
     "b": _bytes,
     "I": _big_int,
@@ -255,6 +269,10 @@ _READERS: Final[dict[str, Callable[[_Decoder, list[Any], int], Any]]] = {
 }
 
 
+_LIST_MARKS: Final = bytes([*range(0x90, 0xA0), 0xDC, 0xDD])
+"""The bytes with which msgpack begins a list."""
+
+
 def decode(
     header: bytes | bytearray,
     payload: bytearray,
@@ -272,6 +290,10 @@ def decode(
     or a :class:`WireError`.
     """
     bounds = bounds or Bounds()
+    # Each list of a header takes one byte there and 70 in memory: count before they are made. Bytes of text may
+    # be counted with them, so this is no exact bound.
+    if len(header) - len(header.translate(None, _LIST_MARKS)) > 2 * bounds.nodes:
+        raise WireError(f"more than {bounds.nodes} values in one frame")
     try:
         tree, lengths = msgpack.unpackb(
             header,

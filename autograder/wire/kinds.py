@@ -21,6 +21,7 @@ __all__ = [
     "MAPPINGS",
     "MAX_DIMS",
     "MAX_INT_DIGITS",
+    "MAX_ODD_KEYS",
     "NUMPY_KINDS",
     "REFERENCE_KINDS",
     "Bounds",
@@ -46,7 +47,10 @@ NUMPY_KINDS: Final = "biufcSU"
 DEVICES: Final = ("cpu", "meta", "cuda", "mps")
 INT64: Final = 2**63
 MAX_DIMS: Final = 16
-MAX_INT_DIGITS: Final = 4000
+MAX_INT_DIGITS: Final = 3500
+"""Hexadecimal digits of an int: Python prints no more than 4300 decimal ones."""
+MAX_ODD_KEYS: Final = 4096
+"""Keys in one frame whose hash can be chosen: each may have to be compared with all others."""
 REFERENCE_KINDS: Final = ("name", "probe", "module")
 
 

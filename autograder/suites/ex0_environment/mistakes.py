@@ -226,6 +226,20 @@ def first_only(names: list[str]) -> list[str]:
     return [name for name in names if not _there(name)][:1]
 
 
+@mistake(
+    "missing_packages",
+    "You remove names from the list that the loop is walking through: after each removal it skips one.",
+    hint="Build a new list: missing = [], and append to it.",
+    slide=INSTALL,
+)
+def skips_after_removal(names: list[str]) -> list[str]:
+    left = list(names)
+    for name in left:
+        if _there(name):
+            left.remove(name)
+    return left
+
+
 @mistake("missing_packages", "The names are sorted. Keep the order of the question.", slide=INSTALL)
 def sorted_names(names: list[str]) -> list[str]:
     return sorted(name for name in names if not _there(name))
@@ -299,6 +313,11 @@ for _id, _message, _hint in (
         "not_sourced",
         "Without source (or .) the script runs in a shell of its own, and what it sets ends with it.",
         'f"source {path}/bin/activate"',
+    ),
+    (
+        "all_quoted",
+        "The quotation marks hold the whole command: the shell looks for one program with that long name.",
+        'Quote the path alone: source "my env/bin/activate"',
     ),
     (
         "backslashes_on_posix",

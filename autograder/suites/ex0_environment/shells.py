@@ -39,6 +39,8 @@ def posix_problem(command: str, path: str) -> Problem | None:
     except ValueError:
         return Problem("A quotation mark is opened and never closed.")
     plain = command.strip().strip("\"'")
+    if words and words[0].startswith(("source ", ". ")):
+        return Problem("The quotation marks are around the whole command.", "all_quoted")
     if words and words[0] not in ("source", ".", "cd") and plain.endswith("activate"):
         return Problem("The script is not sourced.", "not_sourced")
     if "\\" in command.replace("\\ ", "") and "activate" in command:

@@ -924,7 +924,7 @@ for _id, _message, _hint in (
     ),
     (
         "forgets_mps",
-        "On a Mac the answer is cpu: mps is never asked for.",
+        "On a Mac the answer is cpu: without a wish, mps is never asked for.",
         "torch.backends.mps.is_available()",
     ),
     ("mps_before_cuda", "With both available, cuda comes first.", "if cuda …, elif mps …, else cpu"),

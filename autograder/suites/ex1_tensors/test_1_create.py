@@ -32,7 +32,7 @@ ARR = np.array([[5.0, 6.0], [7.0, 8.0]])
 # ---------------------------------------------------------------- make_tensors
 
 
-def float32_tensor(result: Any, key: str, shape: tuple[int, ...]) -> torch.Tensor:
+def float32_tensor(result: Any, key: str, shape: tuple[int, ...], **why: Any) -> torch.Tensor:
     """``result[key]``, after the questions one asks of any tensor: is it one, which dtype, which shape."""
     assert_type(result, dict, name="make_tensors(data, arr)", slide=CREATE, expected="a dict of four tensors")
     assert_keys(result, [key], name="make_tensors(data, arr)", slide=CREATE)
@@ -48,7 +48,7 @@ def float32_tensor(result: Any, key: str, shape: tuple[int, ...]) -> torch.Tenso
             slide=CREATE,
             mistake=known.get(value.dtype),
         )
-    return tensor(value, shape, name=name, slide=CREATE)
+    return tensor(value, shape, name=name, slide=CREATE, **why)
 
 
 def array_cases(draw: Any) -> Iterator[tuple[list[Any], np.ndarray]]:
@@ -84,8 +84,9 @@ def test_make_tensors_factories(student, draw):
     for data, arr in [(DATA, ARR), *array_cases(draw)]:
         result, right = student.make_tensors(data, arr), reference.make_tensors(data, arr)
         for key in ("ones", "zeros"):
-            got = float32_tensor(result, key, arr.shape)
-            assert_close(got, right[key], name=f'result["{key}"]', reveal=True, slide=CREATE)
+            got = float32_tensor(result, key, arr.shape, hint="The shape of arr, whatever it is: arr.shape")
+            hint = f"torch.{key} fills the tensor; torch.empty leaves in it what was in memory before."
+            assert_close(got, right[key], name=f'result["{key}"]', reveal=True, slide=CREATE, hint=hint)
 
 
 @points("make_tensors", 1)

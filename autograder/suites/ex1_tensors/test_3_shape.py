@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from autograder import points
-from autograder.checks import assert_close, assert_keys, assert_type, assert_unchanged
+from autograder.checks import assert_close, assert_dtype, assert_keys, assert_type, assert_unchanged
 
 from . import reference
 from .helpers import tensor
@@ -38,7 +38,10 @@ def check_cat(student: Any, which: str, cases: Iterable[Any], hidden: bool = Fal
         got = getattr(student, which)(A, B)
         dtype = str(A.dtype).removeprefix("torch.")
         sizes = f"A is {tuple(A.shape)}, B is {tuple(B.shape)}. dim=0 puts B below A, dim=1 beside it."
-        tensor(got, right.shape, name=name, slide=CAT, dtype=dtype, hint=sizes)
+        assert_type(got, torch.Tensor, name=name, slide=CAT)
+        joined = "torch.cat keeps the dtype; a tensor built anew, from lists or with torch.zeros, may not."
+        assert_dtype(got, dtype, name=name, slide=CAT, hint=joined)
+        tensor(got, right.shape, name=name, slide=CAT, hint=sizes)
         assert_close(got, right, name=name, reveal=not hidden, hint=sizes, slide=CAT)
         assert_unchanged(student.last, hint="Leave A and B as they came.", slide=CAT)
 

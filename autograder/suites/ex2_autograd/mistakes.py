@@ -405,6 +405,15 @@ def divided_twice(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
 
 
 @_by_hand(
+    "(ŷ − y).mean() makes one number of the errors. Each output keeps its own, divided by o.",
+    hint="∂L/∂ŷ = 2 (ŷ − y) / o, a vector",
+    slide=BACKPROP,
+)
+def errors_averaged(W: Tensor, b: Tensor, x: Tensor, y: Tensor) -> _Pair:
+    return _rule(W, b, x, y, lambda s, z: (2 * (s - y)).mean() * s * (1 - s))
+
+
+@_by_hand(
     "Divided by the number of inputs. The mean runs over the outputs.",
     hint="∂L/∂ŷ = 2 (ŷ − y) / o",
     slide=BACKPROP,

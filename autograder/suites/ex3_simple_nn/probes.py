@@ -142,6 +142,13 @@ def set_by_shape(model: nn.Module, values: list[Tensor]) -> bool:
     return len(own) == len(found)
 
 
+def scale(model: nn.Module, factor: float) -> None:
+    """Multiply every parameter by this factor."""
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(factor)
+
+
 def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     """An nn.Linear with these numbers."""
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, dtype=weight.dtype)

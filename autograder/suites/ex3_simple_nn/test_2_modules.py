@@ -378,9 +378,9 @@ def run_mlp(
                 called="model(x), twice in a row",
                 expected="the same numbers twice",
                 got="different numbers",
-                hint="Layers belong into __init__: one that forward makes has new random weights each time.",
+                hint="Is there a Dropout? The card asks for layer, activation, layer and nothing else.",
                 slide=MODULE,
-                mistake="layers_in_forward",
+                mistake=None if student.named_parameters(model) else "layers_in_forward",
             )
         if known:
             wanted = mlp([w.double() for w in weights], x.double(), function)
@@ -394,17 +394,20 @@ def run_mlp(
                 slide=MODULE,
             )
     if not known:
-        assert_behaves(draw, model, sizes)
+        assert_behaves(student, draw, model, sizes)
 
 
-def assert_behaves(draw: Any, model: Any, sizes: tuple[int, int, int]) -> None:
+def assert_behaves(student: Any, draw: Any, model: Any, sizes: tuple[int, int, int]) -> None:
     """For a model whose weights cannot be told by their shapes: curved, and unbounded on both sides."""
     i, h, o = sizes
     x = 3 * draw.tensors(n=50, i=i).of("n i")
-    inputs = x, -x, torch.zeros_like(x), 1e4 * x, -1e4 * x
+    other = x.roll(1, dims=0)  # not -x: tanh without biases is odd, and straight through 0
+    inputs = x, other, (x + other) / 2, 1e4 * x, -1e4 * x
     up, down, middle, *rest = (output(model(v), v, h, o).detach().double() for v in inputs)
     straight = bool(((up + down - 2 * middle).abs() < 1e-4).all())
-    far = torch.cat(rest)
+    # Small or positive by chance is no activation: the same weights, ten times as large and turned round.
+    look(student, "scale", model, -10.0)
+    far = torch.cat([*rest, *(output(model(v), v, h, o).detach().double() for v in inputs)])
     if straight:
         fail("The model is a straight line: no activation is used.", slide=MODULE, mistake="no_activation")
     if bool((far >= 0).all()) or float(far.abs().max()) <= 1.001:

@@ -421,7 +421,7 @@ for _task in TASKS:
         "no_change",
         "The parameters do not move. p = p − …, for one, makes a new tensor and leaves the parameter alone.",
         lambda p, g, s, h: torch.zeros_like(p),
-        hint="Change p in place: p -= …, p.sub_(…), p.add_(…, alpha=−lr), under torch.no_grad().",
+        hint="p -= … or p.sub_(…), under torch.no_grad(). Where p.grad is None: continue, not return.",
     )
     twin(
         _task,
@@ -564,7 +564,7 @@ for _task in TASKS:
             "RuntimeError",
             r"must match the size of tensor|doesn't match the broadcast shape|shape mismatch",
             "Tensors of two shapes meet: do the parameters share one memory? self.state[p] is one for each.",
-            "",
+            "A memory has the shape of its parameter: torch.zeros_like(p).",
         ),
         (
             "closure_without_grad",

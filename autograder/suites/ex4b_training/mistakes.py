@@ -459,6 +459,28 @@ def broadcasting(y_hat: Tensor, y: Tensor) -> Tensor:
     return (y_hat - y).square().mean()
 
 
+@mistake(
+    "mse",
+    (
+        "y.squeeze() makes (N,) of (N, 1), and (N, 1) minus (N,) is an (N, N) table: every prediction was "
+        "compared with every target. Bring y into the shape of y_hat."
+    ),
+    slide=MSE,
+    hint="y = y.reshape(y_hat.shape)",
+)
+def target_squeezed(y_hat: Tensor, y: Tensor) -> Tensor:
+    return (y_hat - y.squeeze()).square().mean()
+
+
+@mistake(
+    "mse",
+    "The sum is divided by the number of rows. The mean runs over all entries: .mean() divides by numel().",
+    slide=MSE,
+)
+def divided_by_rows(y_hat: Tensor, y: Tensor) -> Tensor:
+    return (y_hat - y).square().sum() / len(y)
+
+
 @mistake("mse", "That is the root, RMSE. MSE stops at the mean of the squares.", slide=MSE)
 def root(y_hat: Tensor, y: Tensor) -> Tensor:
     return (y_hat - y).square().mean().sqrt()
@@ -773,7 +795,7 @@ for _id, _message, _hint in (
             "This is about what a straight line reaches. Without a nonlinear hidden layer, or after too few "
             "steps, the boundary cannot bend."
         ),
-        "nn.Linear, nn.ReLU (or tanh), nn.Linear; then more epochs.",
+        "nn.Linear, nn.ReLU (or tanh), nn.Linear; more epochs; gradients cleared before each backward.",
     ),
     (
         "chance",

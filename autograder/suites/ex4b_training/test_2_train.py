@@ -14,10 +14,11 @@ from autograder import points
 from autograder.checks import assert_close, assert_finite, assert_length, assert_shape, assert_type, fail
 
 from . import probes, reference
-from .training_log import SLIDE, Log, near, read, total
+from .training_log import SLIDE, Log, Word, near, probed, read, total
 
 # (N, batch_size, epochs): a short last batch, none, one sample at a time.
 PLANS = ((11, 4, 2), (9, 3, 2), (5, 1, 2))
+SHOWN = [Word(name) for name in ("model", "X", "y", "loss_fn", "opt")]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def scene(draw: Any, n: int, batch_size: int, epochs: int, training: bool = True
 
 
 def observed(student: Any, plan: Scene) -> Log:
-    return read(student.probe("spied_training", student.train, *arguments(plan)))
+    size = {"epochs": plan.epochs, "batch_size": plan.batch_size}
+    return read(probed(student, "spied_training", "train", *arguments(plan), shown=SHOWN, **size))
 
 
 def arguments(plan: Scene) -> tuple[Any, ...]:
@@ -210,7 +212,7 @@ def test_train_full_batch_is_exact(student, draw):
     X, y = draw.tensors(**sizes).of("n i"), draw.labels(8, 3)
     data = (list(layers), X, y, 6, 8, draw.seed % 1000)
     called = "train(…) with nn.CrossEntropyLoss(), SGD with momentum, 6 epochs, one batch each"
-    seen = student.probe("real_training", student.train, *data)
+    seen = probed(student, "real_training", "train", *data, shown=SHOWN, epochs=6, batch_size=8)
     expected = reference.descend(
         lambda first, bias, second, shift: reference.cross_entropy(
             (X @ first.T + bias).tanh() @ second.T + shift, y

@@ -15,6 +15,7 @@ from autograder import points
 from autograder.checks import assert_close, assert_finite, assert_shape, assert_type, fail, observe
 
 from . import probes, reference
+from .training_log import Word, probed
 
 MOONS = "01.07/01.08 Loss function and optimizer"
 
@@ -36,7 +37,8 @@ def cases(draw: Any) -> list[tuple[Tensor, Tensor, Tensor]]:
 
 def measured(student: Any, weight: Tensor, X: Tensor, y: Tensor, training: bool) -> dict[str, Any]:
     """What the probe saw; the number is compared with the twins too."""
-    seen = student.probe("measure", student.accuracy, weight, X, y, training)
+    shown = [Word("model"), X, y]
+    seen = probed(student, "measure", "accuracy", weight, X, y, training, shown=shown)
     observe(
         "accuracy",
         seen.get("value") if type(seen) is dict else None,
@@ -59,7 +61,8 @@ def test_accuracy_values(student, draw):
         if type(got) is Tensor and got.requires_grad:
             fail("The result carries a graph.", hint=".item()", slide=MOONS)
         expected = probes.measure(reference.accuracy, weight, X, y, False)["value"]
-        assert_close(got, expected, name=name, slide=MOONS, check_dtype=False)
+        hint = "model(X).argmax(dim=1) is the class of each sample; compare it with y."
+        assert_close(got, expected, name=name, slide=MOONS, check_dtype=False, hint=hint)
 
 
 @points("accuracy", 0.5)
@@ -93,7 +96,8 @@ def moons(n: int, seed: int, noise: float = 0.2) -> tuple[Tensor, Tensor]:
 
 def scores_of(student: Any, X: Tensor, y: Tensor, seed: int, X_test: Tensor) -> Tensor:
     """Two finite scores for each row of ``X_test``, (N, 2)."""
-    seen = student.probe("fit_and_predict", student.train_moons, X, y, seed, X_test)
+    shown = [X, y, seed]
+    seen = probed(student, "fit_and_predict", "train_moons", X, y, seed, X_test, shown=shown)
     kind = seen.get("kind") if type(seen) is dict else None
     if kind != "Module":
         fail(

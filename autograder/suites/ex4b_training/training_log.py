@@ -11,9 +11,30 @@ from torch import Tensor
 
 from autograder.checks import fail
 
-__all__ = ["SLIDE", "Batch", "Log", "Step", "near", "read", "total"]
+__all__ = ["SLIDE", "Batch", "Log", "Step", "Word", "near", "probed", "read", "total"]
 
 SLIDE = "01.08 Optimizer: the training loop"
+
+
+class Word:
+    """An argument that a message shows by its name, because it lives in the sandbox: ``model``."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def probed(student: Any, probe: str, function: str, *args: Any, shown: Sequence[Any], **more: Any) -> Any:
+    """``probe(function, *args)`` of ``probes.py``; messages speak of ``function(*shown, **more)``."""
+    target = student.get(function)
+    try:
+        return student.probe(probe, target, *args)
+    finally:
+        if student.calls:
+            call = student.last
+            call.name, call.args, call.kwargs = function, list(shown), more
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""``autograder grade``: what is missing is graded, stored and shown; ``autograder check``: shown only."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autograder import batch, console, feedback, schedule
+from autograder.config import Config
+from autograder.keys import Conditions
+from autograder.schedule import device_of
+
+__all__ = ["check", "conditions", "grade", "submission_json"]
+
+
+def conditions(options: argparse.Namespace, settings: Config) -> Conditions:
+    """How the options ``--device``, ``--data`` and ``--unsafe-no-sandbox`` want submissions graded."""
+    return Conditions(
+        limits=settings.limits,
+        secret=settings.secret(),
+        device=device_of(options.device),
+        sandbox=not options.unsafe_no_sandbox,
+        data=options.data or settings.data,
+    )
+
+
+def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[str]) -> int:
+    """Grade ``assignments``; the exit code."""
+    course = settings.course
+    todo, refused = batch.jobs(course, assignments, options.student)
+    for message in refused:
+        print(f"left out: {message}", file=sys.stderr)
+    found = len(todo)
+    if not found:
+        print(f"nothing to grade in {settings.root / 'submitted'}/<student>/<assignment>/", file=sys.stderr)
+    how = conditions(options, settings)
+    if not options.force:
+        todo = batch.pending(course, todo, how)
+    if found > len(todo):
+        print(f"{found - len(todo)} graded already (--force grades them again)", file=sys.stderr)
+    console.say_data(settings, sorted({job.assignment for job in todo}), how.data)
+    started, graded = time.monotonic(), []
+    with console.Ticker(len(todo)) as ticker:
+        for item in batch.grade(
+            course,
+            todo,
+            workers=options.workers or settings.workers,
+            limits=how.limits,
+            secret=how.secret,
+            device=how.device,
+            sandbox=how.sandbox,
+            data=how.data,
+        ):
+            graded.append(item)
+            ticker.tick(item.result)
+            if item.problem:
+                ticker.say(f"{item.result.student}: {item.problem}")
+    graded.sort(key=lambda item: (item.result.assignment, item.result.student))
+    results = [item.result for item in graded]
+    if options.json:
+        console.print_json([submission_json(item) for item in graded])
+    elif results:
+        console.console().print(console.summary_table(results, time.monotonic() - started))
+    again = [result for result in results if result.score is None]
+    if again:
+        who = ", ".join(f"{result.student}/{result.assignment}" for result in again[:10])
+        print(
+            f"{len(again)} submissions have no score because of the engine; grade again: {who}",
+            file=sys.stderr,
+        )
+    return 1 if again or any(item.problem for item in graded) else 0
+
+
+def submission_json(item: batch.Graded) -> dict[str, Any]:
+    """One object of ``autograder grade --json``, as ``docs/json.md`` says."""
+    result = item.result
+    return {
+        "student": result.student,
+        "assignment": result.assignment,
+        "score": result.score,
+        "max_score": result.max_score,
+        "needs_manual_grade": result.needs_manual_grade,
+        "outcome": result.outcome.value,
+        "notebooks": [notebook.to_json() for notebook in result.notebooks],
+        "key": dict(item.key),
+    }
+
+
+def check(options: argparse.Namespace, settings: Config) -> int:
+    """Grade files without a gradebook; the exit code."""
+    choice = options.data or settings.data
+    console.say_data(settings, [options.assignment], choice)
+    results = []
+    printer = console.console()
+    pages = _page_names(options.notebooks)
+    for path, result in zip(
+        options.notebooks,
+        schedule.check_files(
+            settings.course,
+            options.assignment,
+            options.notebooks,
+            limits=settings.limits,
+            seed=options.seed,
+            device=options.device,
+            sandbox=not options.unsafe_no_sandbox,
+            data=choice,
+        ),
+        strict=True,
+    ):
+        results.append(result)
+        if not options.json:
+            printer.print(console.notebook_report(result, str(path)))
+        if options.feedback is not None:
+            page = feedback.write_page(
+                options.feedback / pages[path], feedback.render(result, student=path.stem)
+            )
+            print(f"feedback: {page}", file=sys.stderr)
+    if options.json:
+        shown = [result.to_json() for result in results]
+        console.print_json(shown if len(shown) > 1 else shown[0])
+    return 1 if any(result.score is None for result in results) else 0
+
+
+def _page_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A page name for each notebook: its own, with a number where two would share it."""
+    names: dict[Path, str] = {}
+    for path in dict.fromkeys(paths):
+        name, number = f"{path.stem}.html", 2
+        while name in names.values():
+            name, number = f"{path.stem}-{number}.html", number + 1
+        names[path] = name
+    return names

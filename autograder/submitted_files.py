@@ -1,0 +1,61 @@
+"""The files of a submission beside its notebooks, read as carefully: no links, no pipes, no giants."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+__all__ = ["other_files", "read_small", "timestamp"]
+
+_OTHER_FILE_MB: Final = 16
+_OTHER_FILES: Final = 200
+"""More files than this, or larger ones, stay behind."""
+
+
+def read_small(path: Path, most_bytes: int) -> bytes | None:
+    """Bytes of an ordinary file of at most ``most_bytes``; None for anything else. No link is followed."""
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_BINARY", "O_CLOEXEC"):  # not all on all systems
+        flags |= getattr(os, name, 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(most_bytes + 1)
+        return data if len(data) <= most_bytes else None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def timestamp(folder: Path) -> str:
+    """What nbgrader's ``timestamp.txt`` in ``folder`` says; a student may have written it."""
+    return (read_small(folder / "timestamp.txt", 200) or b"").decode("utf-8", "replace").strip()
+
+
+def other_files(origin: Path) -> Iterator[tuple[Path, bytes]]:
+    """Relative path and bytes of each file below ``origin`` that is no notebook, in a fixed order.
+
+    Hidden files, links and what is too large are left out.
+    """
+    count = 0
+    for folder, folders, names in os.walk(origin):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith((".", "__pycache__")) and name[-6:] != ".ipynb"
+        )
+        for name in sorted(names):
+            path = Path(folder) / name
+            if name.startswith(".") or name.endswith((".ipynb", ".pyc")) or count >= _OTHER_FILES:
+                continue
+            data = read_small(path, _OTHER_FILE_MB * 2**20)
+            if data is not None:
+                count += 1
+                yield path.relative_to(origin), data

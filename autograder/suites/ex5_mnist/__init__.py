@@ -1,0 +1,1 @@
+"""Checks of exercise 5: reading handwritten digits."""

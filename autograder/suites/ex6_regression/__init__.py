@@ -1,0 +1,1 @@
+"""Checks of exercise 6: regression on house prices, and a first generative model."""
