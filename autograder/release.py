@@ -90,8 +90,8 @@ def release(
     if not names:
         raise UsageError(f"there is nothing to release: {course.root / 'source'} has no notebooks")
     notebooks = {name: [load_assignment(path) for path in course.source_notebooks(name)] for name in names}
-    # While scores are written, "it has no students" may be true and false a moment later.
-    alone = one_writer(course) if write else nullcontext()
+    # While scores are written, "it has no students" may be true now and false a moment later.
+    alone = one_writer(course) if write and course.gradebook_path.is_file() else nullcontext()
     with alone, tempfile.TemporaryDirectory(prefix="autograder-release-") as folder:
         made = Course(Path(folder), course.suites)
         in_use = _copy_gradebook(course, made)

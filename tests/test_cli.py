@@ -359,6 +359,8 @@ def test_release_grade_and_feedback_end_to_end(tmp_path):
         assert (tmp_path / "autograded" / student / "sums" / "sums.ipynb").is_file()
     done = run("grade", cwd=tmp_path)
     assert done.returncode == 0 and "3 graded already" in done.stderr
+    done = run("replay", "bob", "sums", cwd=tmp_path)
+    assert done.returncode == 0 and "the same verdict, the same messages in 1 tasks" in done.stdout
 
 
 def test_check_gives_the_solution_full_points_and_the_release_none():

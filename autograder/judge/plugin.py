@@ -75,9 +75,14 @@ class JudgePlugin:
         """Keep the exception of the item and skip pytest's rendering of it."""
         if call.excinfo is not None and self._error is None:
             self._error = call.excinfo.value
-            if call.when != "call" and type(self._error) is not StudentError and isinstance(self._error, AssertionError):
-                # Only the body of a check judges the student; an assertion around it is a fault of ours. But the
-                # sandbox may be broken from the start: where it cannot even be seeded, that is the student's doing.
+            if (
+                call.when != "call"
+                and type(self._error) is not StudentError
+                and isinstance(self._error, AssertionError)
+            ):
+                # Only the body of a check judges the student; an assertion around it is a fault of ours. But
+                # the sandbox may be broken from the start: where it cannot even be seeded, that is the
+                # student's doing.
                 self._error = SuiteError(f"{call.when} of {item.nodeid} failed: {self._error}")
         outcome: Any = "passed" if call.excinfo is None else "failed"
         when: Any = call.when

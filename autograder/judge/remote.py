@@ -155,8 +155,8 @@ class RemoteObject:
         """Whatever a number, tensor or array does: a check that expects one of these goes no further."""
         raise CheckFailed(
             Explanation(
-                summary=f"{self._label} is an object of class {shorten(self.type_name, 80)}, which is no plain "
-                "number, tensor or array.",
+                summary=f"{self._label} is an object of class {shorten(self.type_name, 80)}, which is no "
+                "plain number, tensor or array.",
                 hint="Return a plain tensor, array or number, not an object of a class that stands for one.",
             )
         )
@@ -166,10 +166,11 @@ class RemoteObject:
         _first_of(args)._refuse()
 
 
-for _name in (
-    *("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul").split(),
-    *("and rand or ror xor rxor neg pos abs invert lt le gt ge int float complex index round array").split(),
-):
+_REFUSED: Final = (
+    "abs add and array complex float floordiv ge gt index int invert le lt matmul mod mul neg or pos pow radd "
+    "rand rfloordiv rmatmul rmod rmul ror round rpow rsub rtruediv rxor sub truediv xor"
+)
+for _name in _REFUSED.split():
     setattr(RemoteObject, f"__{_name}__", RemoteObject._refuse)
 
 

@@ -109,8 +109,8 @@ class Suite:
 
 @dataclass
 class Sharing:
-    """Whether checks of a submission that pass may share a copy of its sandbox. No longer ``allowed`` after one
-    that failed in a shared copy has passed in a fresh one."""
+    """Whether checks of a submission that pass may share a copy of its sandbox. No longer ``allowed`` after
+    one that failed in a shared copy has passed in a fresh one."""
 
     allowed: bool = True
 

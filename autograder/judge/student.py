@@ -172,7 +172,10 @@ class Student:
             answer = self._peer.request(op, wall_s=left, **fields)
         except RemoteFailure as failure:
             raise _student_error(failure.info) from None
-        if self._peer.channel.received - self._received_before > _MAX_FRAMES * self._peer.channel.bounds.payload_bytes:
+        if (
+            self._peer.channel.received - self._received_before
+            > _MAX_FRAMES * self._peer.channel.bounds.payload_bytes
+        ):
             self._peer.dead = WireError("the answers to one check are larger than the limit")
             raise self._peer.dead
         return answer

@@ -106,8 +106,8 @@ def compile_filter(*, memfd: bool = False) -> bytes:
         deny(name)
     if not memfd:
         deny("memfd_create")
-    # Sessions are the groups among which the kernel shares processors, and a sandbox is one. The call seems to
-    # succeed, for programs that start others in a session of their own and expect no more of it.
+    # Sessions are the groups among which the kernel shares processors, and a sandbox is one. The call seems
+    # to succeed, for programs that start others in a session of their own and expect no more of it.
     deny("setsid", action=lib.ERRNO(0))
     deny("clone3", action=lib.ERRNO(errno.ENOSYS))  # its flags lie in memory, where a filter cannot look
     for flag in _CLONE_FLAGS:
@@ -123,7 +123,8 @@ def compile_filter(*, memfd: bool = False) -> bytes:
     deny("socketpair", arg(0, lib.GT, socket.AF_INET6))
     for request in (_TIOCSTI, _TIOCLINUX):
         deny("ioctl", arg(1, lib.MASKED_EQ, _LOW_32, request))
-    # Shared anonymous memory outlives its mappings, so that nobody seems to hold it; files in /dev/shm do not.
+    # Shared anonymous memory outlives its mappings, so that nobody seems to hold it; files in /dev/shm do
+    # not.
     deny("mmap", arg(3, lib.MASKED_EQ, _SHARED_ANONYMOUS, _SHARED_ANONYMOUS))
     deny("personality", arg(0, lib.NE, _LOW_32))  # the query only
     for device in (stat.S_IFCHR, stat.S_IFBLK):

@@ -1,15 +1,15 @@
-"""The zygote's eye on its sandboxes: memory of a whole sandbox where no control group bounds it, and fair shares
-of the processors.
+"""The zygote's eye on its sandboxes: memory of a whole sandbox where no control group bounds it, and fair
+shares of the processors.
 
 rlimits bound one process, and a sandbox may have many. Every tenth of a second the zygote adds up what all
-processes of a sandbox hold. What they share with the zygote is not theirs: where a quick sum is over the limit, the
-kernel's proportional one (``Pss`` in ``smaps_rollup``, ``Documentation/filesystems/proc.rst``) decides. As the
-kernel would, it ends the largest process, and all of them when that does not help.
+processes of a sandbox hold. What they share with the zygote is not theirs: where a quick sum is over the
+limit, the kernel's proportional one (``Pss`` in ``smaps_rollup``, ``Documentation/filesystems/proc.rst``)
+decides. As the kernel would, it ends the largest process, and all of them when that does not help.
 
-A sandbox that keeps many processes busy gets a lower priority for each, so that all together weigh about as much
-as one process of another sandbox (a step of ``nice`` is a factor of 1.25). Where the kernel shares processors
-between sessions (``sched_autogroup_enabled``) it does that by itself: a sandbox is one session, and its filter
-refuses others.
+A sandbox that keeps many processes busy gets a lower priority for each, so that all together weigh about as
+much as one process of another sandbox (a step of ``nice`` is a factor of 1.25). Where the kernel shares
+processors between sessions (``sched_autogroup_enabled``) it does that by itself: a sandbox is one session,
+and cannot begin another.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def _read(path: str) -> str:
 
 @dataclass
 class Watched:
-    """One sandbox: its first process ``pid``, and its limits. ``memory_mb`` is None where a control group bounds
-    it; ``shared_mb`` is what each process has in common with the zygote."""
+    """One sandbox: its first process ``pid``, and its limits. ``memory_mb`` is None where a control group
+    bounds it; ``shared_mb`` is what each process has in common with the zygote."""
 
     pid: int
     memory_mb: int | None
@@ -132,7 +132,9 @@ class Watched:
         many = sum(everything[pid].threads for pid in family)
         if many < _BUSY:  # the sandbox, and a copy of it
             return
-        busy = sum(_running(pid) if everything[pid].threads > 1 else everything[pid].state == "R" for pid in family)
+        busy = sum(
+            _running(pid) if everything[pid].threads > 1 else everything[pid].state == "R" for pid in family
+        )
         if busy < _BUSY:
             return
         nice = min(19, math.ceil(_NICE_PER_DOUBLING * math.log2(busy)))

@@ -5,11 +5,11 @@ second), closes itself off from the host, and then forks a jailed child for each
 student code, and it is started with an empty environment, so that nothing worth reading lies in the memory
 its children inherit.
 
-Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution, watch_memory}``
-and two descriptors, the sandbox's end of the wire and a status socket. On the status socket it sends ``{pid}`` with
-a pidfd, ``{memory_kills}`` when it had to end a process of the sandbox for want of memory (see
-:mod:`autograder.sandbox.watch`), and ``{status, maxrss_kb, cpu_s}`` when the child has ended. Closing the status
-socket kills it.
+Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution,
+watch_memory}`` and two descriptors, the sandbox's end of the wire and a status socket. On the status socket
+it sends ``{pid}`` with a pidfd, ``{memory_kills}`` when it had to end a process of the sandbox for want of
+memory (see :mod:`autograder.sandbox.watch`), and ``{status, maxrss_kb, cpu_s}`` when the child has ended.
+Closing the status socket kills it.
 """
 
 from __future__ import annotations

@@ -83,7 +83,9 @@ class _Decoder:
 
     def key(self, value: Any) -> Any:
         """``value`` as an element of a set or the key of a dict."""
-        if type(value) not in (str, bytes, bool, NoneType) and not (type(value) is int and -INT64 <= value < INT64):
+        if type(value) not in (str, bytes, bool, NoneType) and not (
+            type(value) is int and -INT64 <= value < INT64
+        ):
             self.odd_keys += 1
             if self.odd_keys > MAX_ODD_KEYS:
                 raise WireError(f"more than {MAX_ODD_KEYS} keys that are neither text nor small numbers")
@@ -290,8 +292,8 @@ def decode(
     or a :class:`WireError`.
     """
     bounds = bounds or Bounds()
-    # Each list of a header takes one byte there and 70 in memory: count before they are made. Bytes of text may
-    # be counted with them, so this is no exact bound.
+    # Each list of a header takes one byte there and 70 in memory: count before they are made. Bytes of text
+    # may be counted with them, so this is no exact bound.
     if len(header) - len(header.translate(None, _LIST_MARKS)) > 2 * bounds.nodes:
         raise WireError(f"more than {bounds.nodes} values in one frame")
     try:

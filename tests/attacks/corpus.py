@@ -14,16 +14,17 @@
 
 ``probe``   a cell that defines ``attack()``; it must raise an OSError or give something false. Some share a
             notebook.
-``answer``  the solution cell of an attacked task, ``ANSWER`` being the name of the function that is checked; or
+``answer``  the solution cell of an attacked task, ``ANSWER`` being the name of the checked function; or
             ``value``, an expression that this function returns. The task must get ``score`` (0) points.
 ``cell``    a cell of its own, before the attacked tasks, whose outcome must be one of ``outcomes``.
 ``file``    ``make`` names a function of :mod:`tests.attacks.files` that gives the bytes of the whole file.
 
 In every case the honest tasks before and behind must keep their points (``honest = [2, 2]``), nothing may end
-as ``ENGINE_ERROR``, the whole notebook must be done ``limit_s + 2`` seconds after its start, and the host must
-be as it was. ``outcomes`` are of the attacked task for ``answer`` and of the notebook for ``file``; ``says`` must
-stand in one of its messages. ``alone`` keeps an attack out of shared notebooks, ``chains`` names those chains in
-which it must fail (default: both), ``limits`` changes :class:`autograder.limits.Limits`.
+as ``ENGINE_ERROR``, the whole notebook must be done ``limit_s + 2`` seconds after its start, and the host
+must be as it was. ``outcomes`` are of the attacked task for ``answer`` and of the notebook for ``file``;
+``says`` must stand in one of its messages. ``alone`` keeps an attack out of shared notebooks, ``chains``
+names those chains in which it must fail (default: both), ``limits`` changes
+:class:`autograder.limits.Limits`.
 """
 
 from __future__ import annotations

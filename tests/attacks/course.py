@@ -35,8 +35,8 @@ def write_source(folder: Path) -> Path:
 def notebook(
     answers: Mapping[str, str] | None = None, extra: Sequence[str] = (), *, early: bool = False
 ) -> Notebook:
-    """A submission: ``answers`` to attacked tasks by their ids, and cells of its own, before the attacked tasks
-    if ``early``, behind them otherwise."""
+    """A submission: ``answers`` to attacked tasks by their ids, and cells of its own, before the attacked
+    tasks if ``early``, behind them otherwise."""
     cells = [*_task("first", _HONEST["first"])]
     own = [code(source, id=f"own-{number}") for number, source in enumerate(extra)]
     cells += own if early else []
@@ -51,7 +51,14 @@ def notebook(
 def code(source: str, *, id: str, **marks: Any) -> dict[str, Any]:
     """One code cell, with nbgrader's marks if there are any."""
     meta = {"nbgrader": {"schema_version": 3, "grade_id": id, "task": False, **marks}} if marks else {}
-    return {"cell_type": "code", "id": id, "metadata": meta, "source": source, "outputs": [], "execution_count": None}
+    return {
+        "cell_type": "code",
+        "id": id,
+        "metadata": meta,
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
 
 
 def _task(task: str, source: str) -> list[dict[str, Any]]:

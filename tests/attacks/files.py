@@ -58,7 +58,12 @@ def many_cells() -> bytes:
 
 
 def deep_json() -> bytes:
-    return b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    return (
+        b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": '
+        + b"[" * 200_000
+        + b"]" * 200_000
+        + b"}"
+    )
 
 
 def deep_metadata() -> bytes:
@@ -92,10 +97,18 @@ def version_5() -> bytes:
 
 def version_3() -> bytes:
     cells = [
-        {"cell_type": "code", "input": cell["source"], "outputs": [], "language": "python", "metadata": cell["metadata"]}
+        {
+            "cell_type": "code",
+            "input": cell["source"],
+            "outputs": [],
+            "language": "python",
+            "metadata": cell["metadata"],
+        }
         for cell in notebook()["cells"]
     ]
-    return _bytes({"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells, "metadata": {}}]})
+    return _bytes(
+        {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells, "metadata": {}}]}
+    )
 
 
 def a_list() -> bytes:
@@ -184,7 +197,12 @@ def forged_score_output() -> bytes:
     book = notebook()
     for cell in book["cells"]:
         cell["outputs"] = [
-            {"output_type": "execute_result", "execution_count": 1, "metadata": {}, "data": {"text/plain": "6.0"}}
+            {
+                "output_type": "execute_result",
+                "execution_count": 1,
+                "metadata": {},
+                "data": {"text/plain": "6.0"},
+            }
         ]
     return _bytes(book)
 
@@ -198,8 +216,11 @@ def png_bomb() -> bytes:
         for kind, data in ((b"IHDR", head), (b"IDAT", rows), (b"IEND", b""))
     )
     shown = base64.b64encode(_PNG + chunks).decode()
-    book["cells"][0]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"image/png": shown}}]
-    source = f"from IPython.display import Image, display\nimport base64\ndisplay(Image(base64.b64decode({shown!r})))"
+    book["cells"][0]["outputs"] = [
+        {"output_type": "display_data", "metadata": {}, "data": {"image/png": shown}}
+    ]
+    source = "from IPython.display import Image, display\nimport base64\n"
+    source += f"display(Image(base64.b64decode({shown!r})))"
     book["cells"].insert(1, code(source, id="png"))
     return _bytes(book)
 
@@ -276,7 +297,10 @@ def ids_that_are_markup() -> bytes:
     book = notebook(extra=["1"])
     own = next(cell for cell in book["cells"] if cell["id"] == "own-0")
     own["id"] = "<script>alert(1)</script>\x1b[2J"
-    own["metadata"]["nbgrader"] = {"grade_id": "<img src=x onerror=alert(1)>\x1b]0;owned\x07", "solution": True}
+    own["metadata"]["nbgrader"] = {
+        "grade_id": "<img src=x onerror=alert(1)>\x1b]0;owned\x07",
+        "solution": True,
+    }
     own["metadata"]["name"] = "../../../etc/passwd"
     return _bytes(book)
 
@@ -291,7 +315,12 @@ def metadata_bomb() -> bytes:
 def foreign_kernel() -> bytes:
     book = notebook()
     book["metadata"] = {
-        "kernelspec": {"name": "bash", "display_name": "x", "language": "bash", "argv": ["/bin/sh", "-c", "id"]},
+        "kernelspec": {
+            "name": "bash",
+            "display_name": "x",
+            "language": "bash",
+            "argv": ["/bin/sh", "-c", "id"],
+        },
         "language_info": {"name": "bash", "codemirror_mode": "shell"},
     }
     return _bytes(book)
@@ -322,7 +351,8 @@ def markup_everywhere() -> bytes:
 def odd_mime_types() -> bytes:
     source = (
         "from IPython.display import display\n"
-        "display({'': 'x', 'text/plain': 'y', 'a' * 5000: 'z', '\\x1b[31m/\\0': 'z', 'application/json': '{'}, raw=True)\n"
+        "display({'': 'x', 'text/plain': 'y', 'a' * 5000: 'z'}, raw=True)\n"
+        "display({'\\x1b[31m/\\0': 'z', 'application/json': '{'}, raw=True)\n"
         "display({'text/plain': 7, 'image/png': b'not a picture', 5: None}, raw=True)"
     )
     return _bytes(notebook(extra=[source]))

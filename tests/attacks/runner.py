@@ -27,7 +27,7 @@ from tests.attacks import files
 from tests.attacks.corpus import Attack
 from tests.attacks.course import NAME, TARGETS, notebook
 
-__all__ = ["LIMITS", "Done", "Host", "Job", "jobs", "run"]
+__all__ = ["LIMITS", "Done", "Host", "Job", "jobs", "run", "sandboxes"]
 
 LIMITS = Limits(
     cell_wall_s=1.0,
@@ -101,7 +101,11 @@ def _probe(attack: Attack) -> str:
 
 def jobs(attacks: Sequence[Attack]) -> list[Job]:
     """Attacks as notebooks: those that only look share one, answers get a task each."""
-    made = [Job([attack], {"t1": attack} if attack.kind == "answer" else {}) for attack in attacks if not attack.shares]
+    made = [
+        Job([attack], {"t1": attack} if attack.kind == "answer" else {})
+        for attack in attacks
+        if not attack.shares
+    ]
     probes = [attack for attack in attacks if attack.shares and attack.kind == "probe"]
     answers = [attack for attack in attacks if attack.shares and attack.kind == "answer"]
     made += [Job(probes[at : at + _PROBES_IN_ONE]) for at in range(0, len(probes), _PROBES_IN_ONE)]
@@ -164,13 +168,13 @@ class Host:
 
     def _left_behind(self) -> Iterator[str]:
         deadline = time.monotonic() + 2.0
-        while (count := len(_sandboxes(self._zygote))) > 1 and time.monotonic() < deadline:
+        while (count := len(sandboxes(self._zygote))) > 1 and time.monotonic() < deadline:
             time.sleep(0.02)
         if count > 1:
             yield f"{count - 1} processes are left"
 
 
-def _sandboxes(zygote: Zygote) -> set[int]:
+def sandboxes(zygote: Zygote) -> set[int]:
     """Processes below the zygote."""
     parents: dict[int, int] = {}
     for entry in os.listdir("/proc"):
@@ -198,12 +202,19 @@ def run(job: Job, grader: Grader, assignment: AssignmentNotebook, host: Host, *,
     scores = {task.id: task.score for task in result.tasks}
     honest = job.attacks[0].honest
     if (scores["first"], scores["last"]) != honest:
-        why = [check.message for task in result.tasks if task.id in ("first", "last") for check in task.checks]
-        common.append(f"the honest tasks have {scores['first']}, {scores['last']} instead of {honest}: {why} {result.message} {result.notices}")
+        why = [
+            check.message for task in result.tasks if task.id in ("first", "last") for check in task.checks
+        ]
+        common.append(
+            f"the honest tasks have {scores['first']}, {scores['last']} instead of {honest}: {why} "
+            f"{result.message} {result.notices}"
+        )
     done = []
     for number, attack in enumerate(job.attacks):
         outcome, problems = _judged(job, attack, result)
-        done.append(Done(attack.name, attack.category, outcome, wall_s, problems + (common if number == 0 else [])))
+        done.append(
+            Done(attack.name, attack.category, outcome, wall_s, problems + (common if number == 0 else []))
+        )
     return done
 
 
@@ -211,7 +222,12 @@ def _result_problems(result: NotebookResult) -> Iterator[str]:
     """What must hold of every result, whatever was submitted."""
     if result.score is None or result.outcome is Outcome.ENGINE_ERROR:
         why = [c.message for t in result.tasks for c in t.checks if c.outcome is Outcome.ENGINE_ERROR]
-        trace = [c.explanation.traceback[-1500:] for t in result.tasks for c in t.checks if c.score is None and c.explanation]
+        trace = [
+            c.explanation.traceback[-1500:]
+            for t in result.tasks
+            for c in t.checks
+            if c.score is None and c.explanation
+        ]
         yield f"ENGINE_ERROR: {result.message} {why[:1]} {''.join(trace[:1])}"
     told = json.dumps(result.to_json(), ensure_ascii=False)
     told.encode()  # no half characters
@@ -266,7 +282,11 @@ def _judged(job: Job, attack: Attack, result: NotebookResult) -> tuple[str, list
         outcome = task.outcome.value
         texts += [check.message or "" for check in task.checks]
         if task.score != attack.score:
-            got = {check.id: f"{check.score:g} {check.outcome}" for check in task.checks if check.score is not None}
+            got = {
+                check.id: f"{check.score:g} {check.outcome}"
+                for check in task.checks
+                if check.score is not None
+            }
             problems.append(f"{task.score} points instead of {attack.score}: {got}")
     elif attack.kind == "cell":
         cell = next((c for c in result.cells if c.index == _index_of_own(result, 1)), None)
@@ -281,7 +301,12 @@ def _judged(job: Job, attack: Attack, result: NotebookResult) -> tuple[str, list
         if earned:
             problems.append(f"points on attacked tasks: {earned}")
     if attack.outcomes and outcome not in attack.outcomes:
-        seen = [(c.id, c.outcome.value, (c.message or "")[:200]) for t in result.tasks for c in t.checks if t.id == "t1"]
+        seen = [
+            (c.id, c.outcome.value, (c.message or "")[:200])
+            for t in result.tasks
+            for c in t.checks
+            if t.id == "t1"
+        ]
         problems.append(f"outcome {outcome}, expected {' or '.join(attack.outcomes)}; {texts[:3]} {seen[:3]}")
     if attack.says and not any(attack.says in text for text in texts):
         problems.append(f"no message says {attack.says!r}: {[text[:200] for text in texts]}")

@@ -1,12 +1,11 @@
-# What attacks share; runs as the first cell of an attacked notebook.
+# What attacks share; runs as the first cell of an attacked notebook, which also uses these imports.
+# ruff: noqa: F401, E501
 import ctypes
 import errno
 import gc
 import os
 import platform
-import socket
 import struct
-import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 _X86 = platform.machine() == "x86_64"
@@ -28,7 +27,9 @@ def syscall(name, *args):
     """One system call; an OSError if it fails."""
     number = _NR[name][0 if _X86 else 1] if isinstance(name, str) else name
     ctypes.set_errno(0)
-    result = libc.syscall(ctypes.c_long(number), *[a if isinstance(a, bytes) else ctypes.c_long(a or 0) for a in args])
+    result = libc.syscall(
+        ctypes.c_long(number), *[a if isinstance(a, bytes) else ctypes.c_long(a or 0) for a in args]
+    )
     if result == -1:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
@@ -85,7 +86,15 @@ def reply(tree, lengths=(), payload=b""):
 
 def answered(**fields):
     """The tree of an answer to a call, with these fields forged (a Raw is taken as it is)."""
-    known = {"error": None, "value": None, "timeout": False, "stdout": "", "wall_s": 0.1, "changed": [], "rng": []}
+    known = {
+        "error": None,
+        "value": None,
+        "timeout": False,
+        "stdout": "",
+        "wall_s": 0.1,
+        "changed": [],
+        "rng": [],
+    }
     pairs = [[k, v.tree if isinstance(v, Raw) else node(v)] for k, v in {**known, **fields}.items()]
     return ["d", [["ok", ["d", pairs]]]]
 

@@ -1,4 +1,4 @@
-"""Limits of whole sandboxes without a control group, fair shares of the processors, and the total deadline."""
+"""Limits of whole sandboxes without a control group, fair shares of processors, the total deadline."""
 
 from __future__ import annotations
 
@@ -106,11 +106,18 @@ def test_memory_of_a_whole_sandbox_is_bounded_without_a_control_group(ungrouped,
 
 def test_shared_memory_without_a_file_is_refused(sandbox):
     """It stays when the process that filled it lets go of it, and then nobody seems to hold it."""
-    ways = ("mmap.mmap(-1, 4096)", "mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096)", "mmap.mmap(-1, 4096, flags=0x23)")
+    ways = (
+        "mmap.mmap(-1, 4096)",
+        "mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096)",
+        "mmap.mmap(-1, 4096, flags=0x23)",
+    )
     for way in ways:
         reply = sandbox.run_cell(f"import mmap, os\n{way}", wall_s=5, output_bytes=1000)
         assert reply["error"] and reply["error"].startswith(("OSError", "PermissionError")), (way, reply)
-    for way in ("mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)", "open('/dev/zero', 'rb').read(4)"):
+    for way in (
+        "mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)",
+        "open('/dev/zero', 'rb').read(4)",
+    ):
         assert sandbox.run_cell(way, wall_s=5, output_bytes=1000)["error"] is None
 
 
@@ -189,7 +196,8 @@ def test_a_sandbox_stays_one_session(sandbox):
     source = (
         "import os, subprocess\npid = os.fork()\nif pid == 0:\n    before = os.getsid(0)\n    os.setsid()\n"
         "    os._exit(os.getsid(0) == before)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
-        "print(subprocess.run(['echo', 'works'], start_new_session=True, capture_output=True, text=True).stdout)"
+        "run = subprocess.run(['echo', 'works'], start_new_session=True, capture_output=True, text=True)\n"
+        "print(run.stdout)"
     )
     reply = sandbox.run_cell(source, wall_s=5, output_bytes=1000)
     assert reply["outputs"][0]["text"] == "1\nworks\n\n"
@@ -201,7 +209,9 @@ def test_no_request_outlasts_the_deadline_of_the_submission(zygote, limits):
         started = time.monotonic()
         with pytest.raises((SandboxTimeout, SandboxError)):
             sandbox.run_cell(
-                "import signal\nsignal.signal(14, signal.SIG_IGN)\nwhile True: pass", wall_s=60, output_bytes=100
+                "import signal\nsignal.signal(14, signal.SIG_IGN)\nwhile True: pass",
+                wall_s=60,
+                output_bytes=100,
             )
         assert time.monotonic() - started < 2.5
 
@@ -234,5 +244,3 @@ def test_served_data_has_a_description_of_its_own_in_each_sandbox():
         one.run_cell(f"{look}print(os.lseek(fd, 12345, 0))", wall_s=5, output_bytes=100)
         reply = other.run_cell(f"{look}print(os.lseek(fd, 0, 1))", wall_s=5, output_bytes=100)
     assert reply["outputs"][0]["text"] == "0\n"
-
-

@@ -74,7 +74,9 @@ def _checks(task):
         got = student.probe("twice", student.get(function), a, b)
         assert_close(got, [reference.answer(a, b)] * 2)
 
-    return {f"test_{task}_{check.__name__}": check for check in (number, tensor, gradient, held, conduct, probed)}
+    return {
+        f"test_{task}_{check.__name__}": check for check in (number, tensor, gradient, held, conduct, probed)
+    }
 
 
 for _task in ("t1", "t2", "t3", "t4", "t5", "t6"):
