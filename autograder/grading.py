@@ -49,6 +49,7 @@ from autograder.plain import plain
 from autograder.records import (
     cell_death,
     cell_outcome,
+    graded_notebook,
     in_kernel,
     in_kernel_error,
     lost,
@@ -207,7 +208,7 @@ class Run:
             cells=cells,
             message=self.message,
             notices=(*self.prepared.notices, *self.notices),
-            notebook=self._notebook(),
+            notebook=graded_notebook(self.prepared, self.cells),
             notebook_sha256=digest,
             seed=self.seeds.notebook(self.assignment),
             sandboxed=self.grader.zygote.sandboxed,
@@ -387,21 +388,6 @@ class Run:
     def _is_test(self, cell: PreparedCell) -> bool:
         spec = self._spec(cell)
         return spec is not None and spec.kind is not TaskKind.MANUAL
-
-    def _notebook(self) -> dict[str, Any]:
-        nb = dict(self.prepared.nb)
-        shown = []
-        for cell, source in zip(nb["cells"], self.prepared.cells, strict=True):
-            done = self.cells.get(source.index)
-            if done is not None:
-                cell = {
-                    **cell,
-                    "outputs": [dict(output) for output in done.outputs],
-                    "execution_count": done.execution_count,
-                }
-            shown.append(cell)
-        nb["cells"] = shown
-        return nb
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -20,12 +20,14 @@ from autograder.models import (
     TaskKind,
     TaskSpec,
 )
+from autograder.notebook import PreparedNotebook
 from autograder.plain import plain
 from autograder.scoring import notebook_totals, task_result
 
 __all__ = [
     "cell_death",
     "cell_outcome",
+    "graded_notebook",
     "in_kernel",
     "in_kernel_error",
     "lost",
@@ -109,6 +111,18 @@ def lost(record: CheckResult, error: SandboxError) -> CheckResult:
     elif isinstance(error, WireError) or (isinstance(error, SandboxDied) and (error.status or -1) >= 0):
         outcome = Outcome.HOSTILE
     return replace(record, outcome=outcome)
+
+
+def graded_notebook(prepared: PreparedNotebook, done: Mapping[int, CellResult]) -> dict[str, Any]:
+    """The submission's nbformat dict with the outputs of this run, by the index of the cell."""
+    shown = []
+    for cell, source in zip(prepared.nb["cells"], prepared.cells, strict=True):
+        result = done.get(source.index)
+        if result is not None:
+            outputs = [dict(output) for output in result.outputs]
+            cell = {**cell, "outputs": outputs, "execution_count": result.execution_count}
+        shown.append(cell)
+    return {**prepared.nb, "cells": shown}
 
 
 def cell_outcome(reply: Mapping[str, Any], wall_s: float) -> tuple[Outcome, str | None]:

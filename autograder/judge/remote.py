@@ -167,8 +167,8 @@ class RemoteObject:
 
 
 _REFUSED: Final = (
-    "abs add and array complex float floordiv ge gt index int invert le lt matmul mod mul neg or pos pow radd "
-    "rand rfloordiv rmatmul rmod rmul ror round rpow rsub rtruediv rxor sub truediv xor"
+    "abs add and array complex float floordiv ge gt index int invert le lt matmul mod mul neg or pos pow "
+    "radd rand rfloordiv rmatmul rmod rmul ror round rpow rsub rtruediv rxor sub truediv xor"
 )
 for _name in _REFUSED.split():
     setattr(RemoteObject, f"__{_name}__", RemoteObject._refuse)

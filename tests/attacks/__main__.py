@@ -35,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="judges side by side (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
     parser.add_argument("--kinds", default="", help="only attacks of these kinds, separated by commas")
+    parser.add_argument("--table", action="store_true", help="print the tables of docs/security.md and end")
     options = parser.parse_args(arguments)
+    if options.table:
+        print(tables(load_all()))
+        return 0
     attacks = [attack for attack in load_all() if _wanted(attack, options.names)]
     if options.kinds:
         attacks = [attack for attack in attacks if attack.kind in options.kinds.split(",")]
@@ -48,6 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps({"layers": layers, "done": [asdict(item) for item in done]}))
     return int(any(item.problems for item in done))
+
+
+def tables(attacks: Sequence[Attack]) -> str:
+    """The corpus as Markdown, a table for each category."""
+    parts = []
+    for category in dict.fromkeys(attack.category for attack in attacks):
+        of_it = [attack for attack in attacks if attack.category == category]
+        rows = [f"| `{attack.name}` | {attack.tries} | {attack.stopped_by} |" for attack in of_it]
+        head = f"### {category} ({len(of_it)})\n\n| attack | tries | stopped by |\n|---|---|---|"
+        parts.append("\n".join([head, *(row.replace("*", r"\*") for row in rows)]))
+    return "\n\n".join(parts)
 
 
 def _wanted(attack: Attack, names: Sequence[str]) -> bool:

@@ -5,7 +5,9 @@ import errno
 import gc
 import os
 import platform
+import socket
 import struct
+import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 _X86 = platform.machine() == "x86_64"

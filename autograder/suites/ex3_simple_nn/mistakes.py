@@ -503,6 +503,13 @@ mistake.named(
 )
 mistake.named(
     "simple_mlp",
+    "random_inside",
+    message="Two calls, two results: something random happens in forward. A Dropout?",
+    hint="Layer, activation, layer, and nothing else.",
+    slide=MODULE,
+)
+mistake.named(
+    "simple_mlp",
     "no_bias",
     message="A bias is missing: both layers have one.",
     hint="nn.Linear(input_dim, hidden_dim), bias=True is the default",

@@ -279,6 +279,11 @@ def mlp_sizes(draw: Any) -> list[tuple[int, int, int]]:
     return [(i, h, o), (4, 11, 2), (9, 3, 6), (5, 7, 1)]
 
 
+def without_bias(i: int, h: int, o: int) -> tuple[int, ...]:
+    """How many numbers two layers hold when one bias or both are missing."""
+    return i * h + h * o, i * h + h + h * o, i * h + h * o + o
+
+
 def check_count(student: Any, model: Any, i: int, h: int, o: int, reveal: bool = False) -> dict[str, Tensor]:
     """The parameters, if there are as many as two layers with biases have."""
     called = f"SimpleMLP({i}, {h}, {o})"
@@ -292,7 +297,7 @@ def check_count(student: Any, model: Any, i: int, h: int, o: int, reveal: bool =
             mistake = "plain_list"
         elif got == 0:
             mistake = "layers_in_forward"
-        elif got in (i * h + h * o, i * h + h + h * o, i * h + h * o + o):
+        elif got in without_bias(i, h, o):
             mistake = "no_bias"
         elif got in (first, second, i * o + o):
             mistake = "one_layer"
@@ -380,7 +385,7 @@ def run_mlp(
                 got="different numbers",
                 hint="Is there a Dropout? The card asks for layer, activation, layer and nothing else.",
                 slide=MODULE,
-                mistake=None if student.named_parameters(model) else "layers_in_forward",
+                mistake="random_inside" if student.named_parameters(model) else "layers_in_forward",
             )
         if known:
             wanted = mlp([w.double() for w in weights], x.double(), function)
@@ -394,11 +399,19 @@ def run_mlp(
                 slide=MODULE,
             )
     if not known:
-        assert_behaves(student, draw, model, sizes)
+        registered = sum(p.numel() for p in student.named_parameters(model).values())
+        if registered in without_bias(i, h, o):
+            check_count(student, model, i, h, o)  # fails, and says what is missing
+        assert_behaves(student, draw, model, sizes, all_weights=registered >= i * h + h + h * o + o)
 
 
-def assert_behaves(student: Any, draw: Any, model: Any, sizes: tuple[int, int, int]) -> None:
-    """For a model whose weights cannot be told by their shapes: curved, and unbounded on both sides."""
+def assert_behaves(
+    student: Any, draw: Any, model: Any, sizes: tuple[int, int, int], all_weights: bool
+) -> None:
+    """For a model whose weights cannot be told by their shapes: curved, and unbounded on both sides.
+
+    Weights that are not registered cannot be scaled: how far the outputs go is then no evidence.
+    """
     i, h, o = sizes
     x = 3 * draw.tensors(n=50, i=i).of("n i")
     other = x.roll(1, dims=0)  # not -x: tanh without biases is odd, and straight through 0
@@ -410,7 +423,7 @@ def assert_behaves(student: Any, draw: Any, model: Any, sizes: tuple[int, int, i
     far = torch.cat([*rest, *(output(model(v), v, h, o).detach().double() for v in inputs)])
     if straight:
         fail("The model is a straight line: no activation is used.", slide=MODULE, mistake="no_activation")
-    if bool((far >= 0).all()) or float(far.abs().max()) <= 1.001:
+    if all_weights and (bool((far >= 0).all()) or float(far.abs().max()) <= 1.001):
         fail(
             "The outputs of the model are bounded: there is an activation after the last layer.",
             slide=MODULE,
