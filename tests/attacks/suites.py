@@ -1,7 +1,7 @@
 """Hostile values against the course's own suites: ``python -m tests.attacks.suites [ASSIGNMENT…]``.
 
-Every function and class of a solved notebook gives the same odd value. No task may get full points by that, and
-none may end as ``ENGINE_ERROR``: a check that an odd value breaks would have to be graded again and again.
+Every function and class of a solved notebook gives the same odd value. None of the tasks may end as
+``ENGINE_ERROR``: a check that an odd value breaks would have to be graded again and again.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ def notebooks(assignment: str, values: Sequence[str] = tuple(VALUES)) -> Iterato
             for key, source in golden.right_answers(course, assignment).items()
             if _defined(source)
         }
-        made = golden.Golden(
-            name, assignment, "", "solution", None, cells, (), golden.Expected(), {}
-        )
+        made = golden.Golden(name, assignment, "", "solution", None, cells, (), golden.Expected(), {})
         yield name, made.notebook_bytes(course)
 
 
@@ -79,7 +77,7 @@ def _overridden(source: str, value: str) -> str:
 
 
 def troubles(result: NotebookResult) -> list[str]:
-    """Checks that ended as the engine's fault, and tasks that were solved."""
+    """Checks that ended as the engine's fault."""
     found = [
         f"{check.id}: {(check.explanation.traceback if check.explanation else '')[-700:]}"
         for task in result.tasks
@@ -105,7 +103,9 @@ def main(arguments: Sequence[str]) -> int:
         for job, result in pool.map(jobs):
             found = troubles(result)
             count += len(found)
-            print(json.dumps([job.path.stem, result.score, f"{result.wall_s:.1f} s", found])[:3000], flush=True)
+            print(
+                json.dumps([job.path.stem, result.score, f"{result.wall_s:.1f} s", found])[:3000], flush=True
+            )
     return min(count, 100)
 
 
