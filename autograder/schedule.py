@@ -61,7 +61,7 @@ class FileJob:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a pool is for. ``until_failure`` and ``measuring``: see :class:`autograder.judge.session.TaskRun`."""
+    """What a pool is for. ``until_failure``, ``measuring``: see :class:`autograder.judge.session.TaskRun`."""
 
     course: Course
     assignments: tuple[str, ...]
