@@ -316,7 +316,7 @@ def test_a_suite_run_directly_has_the_fixture(tiny):
     found, where = {}, {**os.environ, "PYTHONPATH": str(ROOT)}
     for name in ("tiny", "bad"):
         command = [sys.executable, "-m", "pytest", str(suite), "-q", "-k", "test_guess"]
-        command += ["-p", "autograder.direct", "-p", "no:cacheprovider"]
+        command += ["-p", "no:cacheprovider"]
         command += ["--submission", str(tiny / "release" / "tiny" / f"{name}.ipynb")]
         found[name] = subprocess.run(
             command, capture_output=True, text=True, cwd=tiny, env=where, timeout=120

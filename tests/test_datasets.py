@@ -265,7 +265,7 @@ def test_scikit_learns_calls_are_answered(serving):
         "OSError: fetch_openml('iris', version=1): there is no network while a notebook is graded, and this "
         "data set is not part of the assignment. Served are: fetch_california_housing(), "
         "fetch_openml('mnist_784', version=1)",
-        # what the sandbox holds was opened for reading; opened anew for writing, the seals of the memory refuse
+        # what it holds was opened for reading; opened anew for writing, the seals of the memory refuse
         "['california', 'mnist'] OSError: [Errno 9] Bad file descriptor",
         "OSError: [Errno 22] Invalid argument",
         "PermissionError: [Errno 1] Operation not permitted",
