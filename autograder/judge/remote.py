@@ -46,7 +46,8 @@ class CallRecord:
     ``mutated`` lists the arguments (positions, then keyword names) whose content the call changed,
     ``args_after`` and
     ``kwargs_after`` hold their content then; ``rng_used`` names the global generators it advanced.
-    ``package`` is true when something of an installed package was called.
+    ``package`` is true when something of an installed package was called. ``called`` is the student's call
+    that a probe made, in words.
     """
 
     name: str
@@ -61,15 +62,23 @@ class CallRecord:
     stdout: str = ""
     wall_s: float = 0.0
     package: bool = False
+    called: str = ""
 
     @property
     def own(self) -> bool:
-        """Whether this is the student's code: neither a probe nor something of a package. A suite makes a
-        probe's record that of the student's function by giving it another name."""
-        return not self.package and not self.name.startswith("probe ")
+        """Whether this is the student's code: neither something of a package nor a probe that does not say
+        what it called of theirs."""
+        return bool(self.called) or not (self.package or self.name.startswith("probe "))
+
+    @property
+    def function(self) -> str:
+        """The name of what was called."""
+        return self.called.partition("(")[0] or self.name
 
     def describe(self) -> str:
         """The call in one bounded line: ``affine(W (5, 3) float32, …)``."""
+        if self.called:
+            return self.called
         parts = [_brief(value) for value in self.args]
         parts += [f"{name}={_brief(value)}" for name, value in self.kwargs.items()]
         return f"{self.name}({', '.join(parts)})"

@@ -100,9 +100,14 @@ class Student:
         ``student.remote("torch.nn.Linear")(5, 7)``."""
         return RemoteObject(self, module(path), path, path.rpartition(".")[2])
 
-    def probe(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Run a function of the suite's ``probes.py`` beside the student's code; gives data."""
-        return self.probe_function(name)(*args, **kwargs)
+    def probe(self, name: str, *args: Any, called: str = "", **kwargs: Any) -> Any:
+        """Run a function of the suite's ``probes.py`` beside the student's code; gives data.
+
+        ``called`` is what students are told was called, for a probe that calls their function:
+        ``"run(seed=3, …)"``.
+        """
+        function = self.probe_function(name)
+        return self.call_node(function._node, list(args), kwargs, label=function._label, called=called)
 
     def probe_function(self, name: str) -> RemoteObject:
         """A function of ``probes.py``, as an argument for the student's functions (``f`` in
@@ -189,12 +194,13 @@ class Student:
         label: str,
         keep: bool = False,
         record: bool = True,
+        called: str = "",
     ) -> Any:
         """Call something in the sandbox and give its result, joined to the judge's autograd graph."""
         kwargs = kwargs or {}
         watch = record and not label.startswith("probe ")
         grad = torch.is_grad_enabled()
-        call = CallRecord(label, args, kwargs, package=_of_package(target))
+        call = CallRecord(label, args, kwargs, package=_of_package(target), called=called)
         if record:
             # gradcheck alone makes hundreds of calls; the first ones and the last say it all.
             del self.calls[_MAX_CALLS:]
@@ -209,7 +215,9 @@ class Student:
             call.error = error
             raise
         if reply.get("timeout") is True:
-            raise SandboxTimeout(f"{label} did not return within {self._wall_s:g} s", limit_s=self._wall_s)
+            raise SandboxTimeout(
+                f"{called or label} did not return within {self._wall_s:g} s", limit_s=self._wall_s
+            )
         _fill(call, reply)
         if type(reply.get("error")) is dict:
             call.error = _student_error(reply["error"])

@@ -129,7 +129,7 @@ def _call_behind(error: BaseException, calls: Sequence[CallRecord]) -> CallRecor
 
 
 def _raised(error: StudentError, call: CallRecord | None) -> Explanation:
-    name = call.name if call is not None else "Your code"
+    name = call.function if call is not None else "Your code"
     stub = not error.message or error.message.startswith("Task")  # torch raises NotImplementedError as well
     if error.type_name == "NotImplementedError" and stub:
         return Explanation(

@@ -232,6 +232,16 @@ def test_a_failed_assertion_names_the_probe_where_there_is_no_other_call(student
     assert outcome(lambda student: assert_close(1.0, 2.0), student).called.startswith("detaches(")
 
 
+def test_a_probe_that_says_what_it_calls_is_that_call(student):
+    def check(student):
+        student.probe("apply", student.fails, torch.ones(2), called="fails(x) of two numbers")
+
+    found = outcome(check, student)
+    assert found.called == "fails(x) of two numbers" and found.summary.startswith("fails raised TypeError")
+    student.probe("cubic", 2.0)
+    assert outcome(lambda student: assert_close(1.0, 2.0), student).called == "fails(x) of two numbers"
+
+
 def test_an_exception_names_the_call_that_raised_even_a_probe(student):
     def check(student):
         student.detaches(torch.ones(2))

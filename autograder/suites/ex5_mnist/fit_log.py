@@ -183,6 +183,7 @@ def run_fit(
         settings,
         None if curve is None else list(curve),
         steps,
+        called=f"fit(model, train, val, {', '.join(f'{name}={value}' for name, value in settings.items())})",
     )
     log = read(seen)
     if not log.forwards:

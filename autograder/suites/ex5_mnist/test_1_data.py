@@ -22,7 +22,11 @@ def load(student: Any, draw: Any, n: int, dtype: str) -> tuple[list[Any], Any, A
     pixels[0, 0], pixels[-1, -1] = 255, 0
     labels = draw.labels(n, 10)
     seen = student.probe(
-        "loaded", student.load_mnist, pixels.numpy().astype(dtype), [str(k) for k in labels.tolist()]
+        "loaded",
+        student.load_mnist,
+        pixels.numpy().astype(dtype),
+        [str(k) for k in labels.tolist()],
+        called=f"load_mnist(fetch) with a fetcher that knows {n} made-up digits",
     )
     calls = seen.get("calls") if type(seen) is dict else None
     if type(calls) is not list or not calls:

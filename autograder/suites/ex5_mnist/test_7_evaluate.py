@@ -40,7 +40,15 @@ def scene(draw: Any, n: int, logs: bool) -> tuple[Layer, Tensor, Tensor]:
 
 def measured(student: Any, model: Layer, X: Tensor, y: Tensor, training: bool) -> tuple[Any, list[Any], Any]:
     """The dict that evaluate returned, the forwards, and everything that the probe saw."""
-    seen = student.probe("evaluated", student.evaluate, model.arguments, X, y, training)
+    seen = student.probe(
+        "evaluated",
+        student.evaluate,
+        model.arguments,
+        X,
+        y,
+        training,
+        called=f"evaluate(model, X {tuple(X.shape)}, y)",
+    )
     value = seen.get("value") if type(seen) is dict else None
     name = "evaluate(model, X, y)"
     assert_type(value, dict, name=name, slide=SLIDE, expected="a dict with loss, accuracy, confusion")

@@ -694,6 +694,12 @@ _named(
         ),
         "seed_ignored": ("Every seed gives the same run: a fixed number stands where seed belongs.", ""),
         "epochs_ignored": ("The argument epochs is not used.", "for epoch in range(epochs):"),
+        "one_epoch_more": ("The loop goes round once too often.", "for epoch in range(epochs):"),
+        "one_epoch_less": ("The loop goes round once too few.", "for epoch in range(epochs):"),
+        "needs_rows": (
+            "run(seed) is called without rows, too: X and y are None, and run has to fetch the houses.",
+            "if X is None: X, y = load_housing()",
+        ),
         "predicts_the_mean": (
             "Your network predicts nearly the same price for every house. Look at the shapes of y_hat "
             "and y in the "

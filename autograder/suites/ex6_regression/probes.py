@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["built", "loaded", "predicted", "spied_run"]
+__all__ = ["built", "loaded", "predicted", "spied_run", "without_rows"]
 
 FEATURES = (
     "MedInc",
@@ -232,6 +232,23 @@ def spied_run(
         "same": bool(np.array_equal(X, X_given) and np.array_equal(y, y_given)),
         **spy.found(model),
     }
+
+
+def without_rows(run: Callable[..., Any], seed: int) -> dict[str, Any] | None:
+    """``run(seed, epochs=1)``, which has to bring its rows. None when the notebook's load_housing does not.
+
+    That is another task: its mistakes cost nothing here.
+    """
+    try:
+        X, y = run.__globals__["load_housing"]()
+        right = X.dtype == y.dtype == np.float32 and X.shape[1:] == (8,) and y.shape == (len(X), 1)
+    except Exception:  # whatever the answer to the other task does
+        return None
+    if not right:
+        return None
+    result = run(seed, epochs=1)
+    baseline = result.get("baseline_rmse") if isinstance(result, dict) else None
+    return {"baseline_rmse": baseline, "spread": float(y.std())}
 
 
 def predicted(model: Any, inputs: Any) -> Any:

@@ -49,7 +49,9 @@ class Run:
     def predict(self, *inputs: Any) -> list[Any]:
         """The model's outputs, one (n,) array for each of ``inputs`` (n, 8)."""
         given = [torch.as_tensor(np.asarray(x, dtype=np.float32)) for x in inputs]
-        found = self.student.probe("predicted", self.model, given)
+        found = self.student.probe(
+            "predicted", self.model, given, called="model(x), the model that run returned"
+        )
         outputs = []
         for x, output in zip(given, found if type(found) is list else [None] * len(given), strict=False):
             name = f"model(x) of {len(x)} rows"

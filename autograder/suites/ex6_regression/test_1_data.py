@@ -30,7 +30,7 @@ def load(student: Any, draw: Any, n: int) -> tuple[Any, Any, Any, Any]:
     data = data * np.array([2.0, 12.0, 2.5, 0.5, 1100.0, 10.0, 2.0, 2.0]) + 30.0
     target = np.abs(target) + 0.15
     called = f"load_housing(fetch) with a fetcher of {n} houses"
-    seen = student.probe("loaded", student.load_housing, data, target)
+    seen = student.probe("loaded", student.load_housing, data, target, called=called)
     if type(seen) is not dict or not seen.get("calls"):
         fail(
             "load_housing did not call the fetcher that it was given.",

@@ -16,7 +16,7 @@ SLIDE = "01.10 Regression; 01.06 Neural networks"
 def build(student: Any, inputs: int, hidden: list[int], X: Tensor) -> dict[str, Any]:
     """What the probe saw; outputs (N, 1) in both modes are certain afterwards."""
     name = f"Regressor({inputs}, {hidden})"
-    seen = student.probe("built", student.Regressor, inputs, hidden, X)
+    seen = student.probe("built", student.Regressor, inputs, hidden, X, called=name)
     kind = seen.get("kind") if type(seen) is dict else None
     if kind != "Module":
         fail(f"{name} is no nn.Module.", "no_module", got=str(kind)[:60], slide=SLIDE)

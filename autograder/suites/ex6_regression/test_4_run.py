@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from autograder import points
+from autograder.checks import fail
 
 from . import reference
 from .run_log import SLIDE, Run, near, read, squared_root
@@ -31,7 +32,7 @@ def town(draw: Any, n: int = N, seed: int | None = None) -> tuple[Any, Any]:
 def watched(student: Any, X: Any, y: Any, seed: int, epochs: int, state: int = 0, most: int = 60_000) -> Run:
     """One run of the student's, its result read with care. X and y must be left as they were."""
     called = f"run(seed={seed}, X {X.shape}, y {y.shape}, epochs={epochs})"
-    seen = student.probe("spied_run", student.run, seed, X, y, epochs, most, state)
+    seen = student.probe("spied_run", student.run, seed, X, y, epochs, most, state, called=called)
     run = read(student, seen, X.astype(np.float64), y.astype(np.float64), called)
     if seen.get("same") is not True:
         run.fail("X or y is not what it was before.", "changes_data")
@@ -57,6 +58,24 @@ def test_run_result(student, draw):
             expected=f"these {N} rows, divided by run itself",
             got=f"{len(np.unique(run.inputs, axis=0))} different rows",
         )
+    bare = f"run({draw.seed % 1000}, epochs=1)"
+    alone = student.probe("without_rows", student.run, draw.seed % 1000, called=bare)
+    if alone is not None:
+        baseline, spread = (
+            alone.get(key) if type(alone) is dict else None for key in ("baseline_rmse", "spread")
+        )
+        try:
+            right = 0.2 * float(spread) < float(baseline) < 3 * float(spread)
+        except (TypeError, ValueError, RuntimeError):  # no number, or a tensor of several
+            right = False
+        if not right:
+            fail(
+                "Without rows run gives no result for the California houses.",
+                "needs_rows",
+                called=bare,
+                expected="X, y = load_housing() where no rows are given",
+                slide=SLIDE,
+            )
 
 
 @points("run", 1.25)
@@ -273,6 +292,19 @@ def test_run_uses_seed_and_epochs(student, draw):
                 "training stops early)",
                 got=f"with epochs=1 and epochs=4 {once} rows were learned from, counted with repeats",
             )
+    if longer.sets is not None:
+        # Only what is off by one in both: an optimizer may look at a row several times in an epoch.
+        times = [
+            0.0 if run.sets is None else run.sets.times[run.sets.trained].mean() for run in (first, longer)
+        ]
+        for off, named in ((1, "one_epoch_more"), (-1, "one_epoch_less")):
+            if np.allclose(times, (1 + off, 4 + off), atol=0.2):
+                longer.fail(
+                    f"The training takes one epoch {'more' if off > 0 else 'less'} than epochs says.",
+                    named,
+                    expected="with epochs=4 every training row is learned from four times",
+                    got=f"{times[1]:.3g} times on average",
+                )
 
 
 # ---------------------------------------------------------------- real houses
