@@ -8,7 +8,7 @@ come, each with all its files and rows or not at all, so a stopped or killed run
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from autograder.layout import Course
 from autograder.limits import Limits
 from autograder.models import Outcome, SubmissionResult
 from autograder.schedule import Job, device_of, grade_submissions
+from autograder.stages import Stages
 from autograder.writing import clean_up, one_writer
 
 __all__ = ["Graded", "Runner", "grade", "jobs", "pending"]
@@ -29,13 +30,15 @@ __all__ = ["Graded", "Runner", "grade", "jobs", "pending"]
 class Graded:
     """A submission after its results were stored. ``problem`` says what could not be; empty when all was.
 
-    ``key`` is what it was graded with, in parts: see :mod:`autograder.keys`.
+    ``key`` is what it was graded with, in parts: see :mod:`autograder.keys`. ``stage_s`` are the seconds of
+    storing by stage; those of grading are in the result.
     """
 
     result: SubmissionResult
     pages: tuple[Path, ...]
     key: Mapping[str, str]
     problem: str = ""
+    stage_s: Mapping[str, float] = field(default_factory=dict)
 
 
 def jobs(
@@ -152,16 +155,20 @@ class Runner:
                 yield self._store(recorder, result)
 
     def _store(self, recorder: Recorder, result: SubmissionResult) -> Graded:
-        key = self.key(result)
+        stages = recorder.stages = Stages()
+        with stages("content key"):
+            key = self.key(result)
         try:
-            pages = dict(self._pages(result))
+            with stages("feedback"):
+                pages = dict(self._pages(result))
             recorder.record(result, pages=pages, key=key)
         except StorageError:
             raise
         except GradebookError as error:
-            return Graded(result, (), key, str(error))
+            return Graded(result, (), key, str(error), stages.seconds)
         folder = self.course.feedback_dir(result.student, result.assignment)
-        return Graded(result, tuple(folder / f"{item.name}.html" for item in result.notebooks), key)
+        places = tuple(folder / f"{item.name}.html" for item in result.notebooks)
+        return Graded(result, places, key, stage_s=stages.seconds)
 
     def _pages(self, result: SubmissionResult) -> Iterator[tuple[str, str]]:
         """Feedback by the notebook's name."""

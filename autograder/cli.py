@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     grade.add_argument("--force", action="store_true", help="grade again what is graded already")
     grade.add_argument("--json", action="store_true", help="print results as JSON instead of the table")
+    grade.add_argument("--profile", action="store_true", help="say where the time went, stage by stage")
     grade.set_defaults(run=_grade)
 
     regrade = commands.add_parser(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autograder import batch, console, feedback, schedule
+from autograder import batch, console, feedback, profile, schedule
 from autograder.config import Config
 from autograder.keys import Conditions
 from autograder.schedule import device_of
@@ -43,28 +43,34 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
     if found > len(todo):
         print(f"{found - len(todo)} graded already (--force grades them again)", file=sys.stderr)
     console.say_data(settings, sorted({job.assignment for job in todo}), how.data)
-    started, graded = time.monotonic(), []
+    workers = min(options.workers or settings.workers, max(1, len(todo)))
+    started, first, graded = time.monotonic(), 0.0, []
     with console.Ticker(len(todo)) as ticker:
         for item in batch.grade(
             course,
             todo,
-            workers=options.workers or settings.workers,
+            workers=workers,
             limits=how.limits,
             secret=how.secret,
             device=how.device,
             sandbox=how.sandbox,
             data=how.data,
         ):
+            first = first or time.monotonic() - started
             graded.append(item)
             ticker.tick(item.result)
             if item.problem:
                 ticker.say(f"{item.result.student}: {item.problem}")
+    seconds = time.monotonic() - started
     graded.sort(key=lambda item: (item.result.assignment, item.result.student))
     results = [item.result for item in graded]
     if options.json:
         console.print_json([submission_json(item) for item in graded])
     elif results:
-        console.console().print(console.summary_table(results, time.monotonic() - started))
+        console.console().print(console.summary_table(results, seconds))
+    if options.profile and graded:
+        shown = profile.table(graded, seconds, first, workers)
+        console.console(stderr=options.json).print(shown)
     again = [result for result in results if result.score is None]
     if again:
         who = ", ".join(f"{result.student}/{result.assignment}" for result in again[:10])

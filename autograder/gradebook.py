@@ -34,6 +34,7 @@ from autograder.layout import Course
 from autograder.models import NotebookResult, SubmissionResult
 from autograder.notebook import AssignmentNotebook, load_assignment
 from autograder.release_files import notebook_text
+from autograder.stages import Stages
 from autograder.staging import Staging, storage_error
 from autograder.submitted_files import timestamp as stored_timestamp
 
@@ -55,6 +56,8 @@ class Recorder:
         self._course = course
         self._path = course.gradebook_path
         self._busy_s = busy_s
+        self.stages = Stages()
+        """Where the time of :meth:`record` goes: notebook (and the other files), database."""
         self._assignments: dict[str, AssignmentRows] = {}
         self._gradebook: Any = None
         self._api: Any = None
@@ -121,15 +124,17 @@ class Recorder:
         complete = len(sound) == len(result.notebooks)
         staged = Staging()
         try:
-            files = self._stage(staged, result, sound, assignment, pages or {})
+            with self.stages("notebook"):
+                files = self._stage(staged, result, sound, assignment, pages or {})
             if sound:
-                with self._told():
+                with self.stages("database"), self._told():
                     submission_id = self._write_rows(
                         result, sound, assignment, self._timestamp(result, timestamp)
                     )
                     self._write_entry(result, submission_id, key if complete else None, files)
                     self._gradebook.db.commit()
-            staged.publish()
+            with self.stages("notebook"):
+                staged.publish()
         except OSError as error:
             raise storage_error(error, folder) from error
         finally:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,9 +55,11 @@ from autograder.records import (
     no_checks_run,
     unreadable,
 )
-from autograder.sandbox.client import RemoteFailure, Sandbox
+from autograder.sandbox.client import Branch, RemoteFailure, Sandbox
 from autograder.sandbox.launch import Zygote
+from autograder.sandbox.spares import Spares
 from autograder.scoring import notebook_totals, task_result, validate_points
+from autograder.stages import Stages
 
 __all__ = ["Grader", "Run", "Seeds"]
 
@@ -100,6 +101,8 @@ class Grader:
         self.until_failure = False
         self.measuring = False
         """Mutants are graded, or thresholds calibrated: see :class:`~autograder.judge.session.TaskRun`."""
+        self.spares: Spares | None = None
+        """Where sandboxes come from and go to; without them they are made and ended on the spot."""
 
     def limited(self, limits: Limits) -> Grader:
         """The same grader with other limits."""
@@ -144,15 +147,29 @@ class Grader:
     ) -> NotebookResult:
         """Grade the bytes of a notebook file; ``only`` as for :meth:`grade_file`."""
         suite = self.judge.suites.get(assignment)
-        digest = sha256(data)
+        stages, digest = Stages(), sha256(data)
         try:
-            prepared = prepare(parse(data, self.limits), notebook)
+            with stages("read"):
+                prepared = prepare(parse(data, self.limits), notebook)
         except NotebookError as error:
             return unreadable(assignment, notebook, suite, str(error), digest)
         if only is not None:
             prepared = focused(prepared, only)
-        run = Run(self, assignment, notebook, suite, prepared, seeds)
+        run = Run(self, assignment, notebook, suite, prepared, seeds, stages)
         return run.result(digest)
+
+    def open_sandbox(self, seed: int) -> Sandbox:
+        """A fresh sandbox. :raises SandboxUnavailable: it could not be set up."""
+        if self.spares is not None:
+            return self.spares.take(self.limits, seed=seed, execution=self.execution)
+        return self.zygote.spawn(self.limits, seed=seed, execution=self.execution)
+
+    def end_sandbox(self, sandbox: Sandbox) -> None:
+        """End it, beside what comes next where that is possible."""
+        if self.spares is not None:
+            self.spares.give_back(sandbox)
+        else:
+            sandbox.close()
 
 
 @dataclass
@@ -165,10 +182,10 @@ class Run:
     suite: Suite | None
     prepared: PreparedNotebook
     seeds: Seeds
+    stages: Stages = field(default_factory=Stages)
     checks: dict[str, tuple[CheckResult, ...]] = field(default_factory=dict)
     cells: dict[int, CellResult] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
-    stage_s: dict[str, float] = field(default_factory=dict)
     killers: set[int] = field(default_factory=set)
     missing: tuple[str, ...] = ()
     message: str | None = None
@@ -214,7 +231,7 @@ class Run:
             sandboxed=self.grader.zygote.sandboxed,
             missing_layers=self.missing,
             wall_s=time.monotonic() - started,
-            stage_s=dict(self.stage_s),
+            stage_s=dict(self.stages.seconds),
             data=self._data_in_use(),
         )
 
@@ -245,24 +262,21 @@ class Run:
     def close(self) -> None:
         """End the sandbox."""
         if self.sandbox is not None:
-            self.sandbox.close()
+            self.grader.end_sandbox(self.sandbox)
 
     def _ensure(self, cell: PreparedCell) -> bool:
         """A living sandbox in the state before ``cell``; False when there will be none."""
         while self.sandbox is None or self.sandbox.dead:
             first = self.sandbox is None
-            if self.sandbox is not None:
-                self.sandbox.close()
+            self.close()
             if not first:
                 self.restarts -= 1
             if self.restarts < 0 or time.monotonic() >= self.deadline:
                 self._stop(cell, "its cells ended the Python process too often")
                 return False
-            with self._stage("spawn"):
-                seed = self.seeds.notebook(self.assignment)
-                self.sandbox = self.grader.zygote.spawn(
-                    self.grader.limits, seed=seed, execution=self.grader.execution
-                )
+            with self.stages("sandbox"):
+                self.sandbox = self.grader.open_sandbox(self.seeds.notebook(self.assignment))
+            self.stages.add(self.sandbox.setup_s)
             self.sandbox.deadline = self.deadline
             self.missing = self.sandbox.missing_layers
             self._replay(cell.index)
@@ -296,7 +310,7 @@ class Run:
         assert self.suite is not None and self.sandbox is not None
         run = TaskRun(
             spec=spec,
-            open_branch=self.sandbox.branch,
+            open_branch=self._copy,
             seed_for=lambda check: self.seeds.check(self.assignment, spec.id, check),
             limits=self.grader.limits,
             device=self.grader.device,
@@ -306,7 +320,7 @@ class Run:
             measuring=self.grader.measuring,
         )
         try:
-            with self._stage("judge"):
+            with self.stages("judge"):
                 self.checks[spec.id] = self.grader.judge.judge_task(self.suite, run)
         except SandboxUnavailable:
             raise
@@ -319,6 +333,11 @@ class Run:
         except Exception as error:
             self.checks[spec.id] = engine_error(self.suite.checks[spec.id], error)
 
+    def _copy(self) -> Branch:
+        assert self.sandbox is not None
+        with self.stages("copies"):
+            return self.sandbox.branch()
+
     def _run_cell(self, cell: PreparedCell) -> None:
         assert self.sandbox is not None
         limits = self.grader.limits
@@ -326,7 +345,7 @@ class Run:
         wall_s = max(0.05, min(limits.cell_wall_s, left))
         reply: Mapping[str, Any] = {}
         try:
-            with self._stage("cells"):
+            with self.stages("cells"):
                 reply = self.sandbox.run_cell(cell.source, wall_s=wall_s, output_bytes=limits.output_kb << 10)
             outcome, message = cell_outcome(reply, wall_s)
         except RemoteFailure as error:
@@ -388,11 +407,3 @@ class Run:
     def _is_test(self, cell: PreparedCell) -> bool:
         spec = self._spec(cell)
         return spec is not None and spec.kind is not TaskKind.MANUAL
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stage_s[name] = self.stage_s.get(name, 0.0) + time.perf_counter() - started

@@ -9,70 +9,23 @@ batch; when the caller dies, all end.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import hashlib
-import logging
 import multiprocessing
 import os
-import signal
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 from autograder.devices import device_of
-from autograder.errors import AutograderError, SandboxUnavailable
+from autograder.errors import SandboxUnavailable
+from autograder.jobs import FileJob, Job, Setup, lost, secret_of
 from autograder.layout import Course
 from autograder.limits import Limits
-from autograder.models import NotebookResult, Outcome, SubmissionResult
-
-if TYPE_CHECKING:
-    from autograder.grading import Grader
-    from autograder.notebook import AssignmentNotebook
+from autograder.models import NotebookResult, SubmissionResult
+from autograder.workers import master
 
 __all__ = ["Checker", "FileJob", "Job", "Pool", "Setup", "check_files", "device_of", "grade_submissions"]
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One submission: ``path`` is its folder."""
-
-    student: str
-    assignment: str
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class FileJob:
-    """One notebook file outside any gradebook. ``seed`` is that of the hidden inputs, None the pool's;
-    with ``only`` nothing but these tasks is judged; ``limits`` are used instead of the pool's."""
-
-    assignment: str
-    path: Path
-    seed: int | None = None
-    only: frozenset[str] | None = None
-    limits: Limits | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a pool is for. ``until_failure``, ``measuring``: see :class:`autograder.judge.session.TaskRun`."""
-
-    course: Course
-    assignments: tuple[str, ...]
-    limits: Limits
-    device: str
-    sandbox: bool
-    secret: bytes
-    execution: str = "autograde"
-    data: str = "auto"
-    until_failure: bool = False
-    measuring: bool = False
 
 
 def grade_submissions(
@@ -115,7 +68,7 @@ def check_files(
     """Grade notebook files without a gradebook, in the order of ``paths``. ``seed`` (default 0) seeds the
     hidden inputs."""
     setup = Setup(
-        course, (assignment,), limits, device_of(device), sandbox, _secret(seed or 0), execution, data
+        course, (assignment,), limits, device_of(device), sandbox, secret_of(seed or 0), execution, data
     )
     done: dict[Path, NotebookResult] = {}
     order = deque(paths)
@@ -143,7 +96,7 @@ class Checker:
         data: str = "auto",
         workers: int = 1,
     ) -> None:
-        setup = Setup(course, tuple(assignments), limits, "cpu", True, _secret(0), execution, data)
+        setup = Setup(course, tuple(assignments), limits, "cpu", True, secret_of(0), execution, data)
         self._pool = Pool(setup, workers)
 
     def __enter__(self) -> Self:
@@ -171,12 +124,13 @@ class Pool:
         self._connections = [ours for ours, _ in pairs]
         theirs = [end for _, end in pairs]
         self._master = context.Process(
-            target=_master, args=(setup, theirs, os.getpid()), name="autograder-judge"
+            target=master, args=(setup, theirs, os.getpid()), name="autograder-judge"
         )
         self._master.start()
         for end in theirs:
             end.close()
-        self._idle: set[Connection] = set()
+        self._given: dict[Connection, deque[Any]] = {}
+        """The workers that are ready, each with the jobs that it was given, the one it is busy with first."""
         self._error: BaseException | None = None
         self._alive = set(self._connections)
 
@@ -194,14 +148,16 @@ class Pool:
     def map(self, jobs: Sequence[Any]) -> Iterator[Any]:
         """Results of ``jobs``, as they are done."""
         waiting: deque[Any] = deque(jobs)
-        running: dict[Connection, Any] = {}
-        idle, alive = self._idle, self._alive
-        while waiting or running:
-            for connection in list(idle):
-                if waiting:
-                    idle.discard(connection)
-                    running[connection] = waiting.popleft()
-                    connection.send(running[connection])
+        alive, given = self._alive, self._given
+        while waiting or any(given.values()):
+            # A worker has its next job before it is done with one, whatever our caller does meanwhile; but
+            # the last jobs go to who is free first.
+            for depth, kept in ((1, 0), (2, len(given))):
+                for connection, jobs_given in given.items():
+                    if len(waiting) > kept and len(jobs_given) < depth:
+                        jobs_given.append(waiting.popleft())
+                        with contextlib.suppress(OSError):  # it has ended: the wait below tells
+                            connection.send(jobs_given[-1])
             if not alive:
                 raise self._error or SandboxUnavailable(
                     "all judge processes ended unexpectedly; run the command again with --debug"
@@ -211,16 +167,19 @@ class Pool:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
                     alive.discard(connection)
-                    idle.discard(connection)
-                    if connection in running:
-                        yield _lost(running.pop(connection))
+                    left = given.pop(connection, deque())
+                    if left:
+                        busy_with = left.popleft()
+                        waiting.extendleft(reversed(left))  # it had not begun with these
+                        yield lost(busy_with)
                     continue
                 if kind == "error":
                     self._error = value  # what a later call meets too
                     raise value
-                running.pop(connection, None)
-                idle.add(connection)
-                if kind == "result":
+                if kind == "ready":
+                    given[connection] = deque()
+                else:
+                    given[connection].popleft()
                     yield value
 
 
@@ -228,171 +187,3 @@ def _run(setup: Setup, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
     if jobs:
         with Pool(setup, min(workers, len(jobs))) as pool:
             yield from pool.map(jobs)
-
-
-def _lost(job: Job | FileJob, why: str = "the judge process ended") -> Any:
-    result = NotebookResult(
-        assignment=job.assignment,
-        name=job.path.stem,
-        score=None,
-        max_score=0.0,
-        needs_manual_grade=False,
-        outcome=Outcome.ENGINE_ERROR,
-        tasks=(),
-        message=f"This submission was not graded: {why}. Nothing was decided; grade it again.",
-    )
-    return SubmissionResult(job.assignment, job.student, (result,)) if isinstance(job, Job) else (job, result)
-
-
-# -- in the judge's processes
-
-
-def _master(setup: Setup, connections: list[Connection], parent: int) -> None:
-    """Import once, fork a worker for each connection, end with them."""
-    _die_with_parent(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to answer
-    os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
-    try:
-        _prepare(setup, connections)
-    except BaseException as error:
-        shown = (
-            error
-            if isinstance(error, AutograderError)
-            else AutograderError(f"{type(error).__name__}: {error}")
-        )
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.send(("error", shown))
-
-
-def _prepare(setup: Setup, connections: list[Connection]) -> None:
-    from autograder import datasets
-    from autograder.sandbox.launch import Zygote
-    from autograder.sandbox.warmup import parts_of
-
-    hide = [setup.course.root, *([setup.course.suites] if setup.course.suites else [])]
-    sources = [path for name in setup.assignments for path in setup.course.source_notebooks(name)]
-    files = [path.read_bytes() for path in sources]
-    data = datasets.load_all(datasets.wanted(files), setup.data)
-    starting = Zygote.launch(
-        sandbox=setup.sandbox, device=setup.device, hide=hide, parts=parts_of(files), data=data
-    )
-    try:
-        import torch
-
-        torch.set_num_threads(1)
-        from autograder.judge.session import Judge, with_judge
-
-        folders = {name: setup.course.suite_dir(name) for name in setup.assignments}
-
-        def serve(judge: Judge) -> None:
-            from autograder.grading import Grader
-            from autograder.notebook import load_assignment
-
-            # gradcheck imports sympy on first use: half a second, here once and not in each worker.
-            torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))
-            zygote = starting.ready()
-            grader = Grader(zygote, judge, setup.limits, device=setup.device, execution=setup.execution)
-            grader.until_failure, grader.measuring = setup.until_failure, setup.measuring
-            notebooks = {}
-            for name in setup.assignments:
-                suite = judge.suites.get(name)
-                tasks = suite.tasks if suite else frozenset()
-                notebooks[name] = tuple(
-                    load_assignment(path, tasks) for path in setup.course.source_notebooks(name)
-                )
-                grader.validate(name, notebooks[name])
-            _fork_workers(setup, grader, notebooks, connections)
-
-        with_judge({name: folder for name, folder in folders.items() if folder.is_dir()}, serve, data)
-    finally:
-        starting.close()
-
-
-def _fork_workers(
-    setup: Setup,
-    grader: Grader,
-    notebooks: dict[str, tuple[AssignmentNotebook, ...]],
-    connections: list[Connection],
-) -> None:
-    me = os.getpid()
-    children = []
-    for connection in connections:
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                _die_with_parent(me)
-                for other in connections:
-                    if other is not connection:
-                        other.close()
-                _work(setup, grader, notebooks, connection)
-                grader.zygote.forget()
-                code = 0
-            except (EOFError, OSError):
-                code = 0  # the caller closed the pipe
-            finally:
-                sys.stderr.flush()
-                os._exit(code)
-        children.append(pid)
-    for connection in connections:
-        connection.close()
-    for pid in children:
-        os.waitpid(pid, 0)
-
-
-def _work(
-    setup: Setup,
-    grader: Grader,
-    notebooks: dict[str, tuple[AssignmentNotebook, ...]],
-    connection: Connection,
-) -> None:
-    from autograder.grading import Seeds
-
-    connection.send(("ready", None))
-    while True:
-        job = connection.recv()
-        seeds = Seeds(setup.secret, job.student if isinstance(job, Job) else "")
-        try:
-            if isinstance(job, Job):
-                result: Any = _submission(grader, job, notebooks[job.assignment], seeds)
-            else:
-                result = (job, _file(grader, job, notebooks[job.assignment], seeds))
-        except Exception as error:  # whatever it is, it is ours, and costs this submission only
-            _log.exception("%s could not be graded", job.path)
-            result = _lost(job, f"the judge failed ({type(error).__name__}: {error})")
-        connection.send(("result", result))
-
-
-def _submission(
-    grader: Grader, job: Job, notebooks: tuple[AssignmentNotebook, ...], seeds: Any
-) -> SubmissionResult:
-    results = tuple(
-        grader.grade_file(job.assignment, notebook, job.path / f"{notebook.name}.ipynb", seeds)
-        for notebook in notebooks
-    )
-    return SubmissionResult(job.assignment, job.student, results)
-
-
-def _file(
-    grader: Grader, job: FileJob, notebooks: tuple[AssignmentNotebook, ...], seeds: Any
-) -> NotebookResult:
-    # With several notebooks in the assignment the file's name says which one it is.
-    notebook = next((notebook for notebook in notebooks if notebook.name == job.path.stem), notebooks[0])
-    if job.seed is not None:
-        seeds = replace(seeds, secret=_secret(job.seed))
-    if job.limits is not None:
-        grader = grader.limited(job.limits)
-    result = grader.grade_file(job.assignment, notebook, job.path, seeds, job.only)
-    return replace(result, name=job.path.stem)
-
-
-def _secret(seed: int) -> bytes:
-    return hashlib.sha256(f"seed {seed}".encode()).digest()
-
-
-def _die_with_parent(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)

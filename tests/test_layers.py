@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "autograder"
 
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("errors", "models", "plain"),
+    0: ("errors", "models", "plain", "stages"),
     1: (
         "limits",
         "datasets",
@@ -44,10 +44,10 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("staging", "writing", "ledger"),
         *("release", "release_files", "nbgrader_settings", "calibration_files"),
     ),
-    7: ("schedule",),
+    7: ("jobs", "workers", "schedule"),
     8: (
         *("batch", "commands", "differences", "regrade", "replay"),
-        *("console", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
+        *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
     ),
 }
 """Layer → modules and subpackages of ``autograder/`` (docs/architecture.md says what each is for).

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autograder import schedule
+from autograder import schedule, workers
 from autograder.layout import Course
 from autograder.limits import Limits
 from autograder.models import Outcome
@@ -47,7 +47,7 @@ def worked(error, *jobs):
     caller = Caller(*jobs)
     notebooks = {"ex": (SimpleNamespace(name="ex"),)}
     with pytest.raises(EOFError):  # how a worker learns that there is no more to do
-        schedule._work(SETUP, Grader(error), notebooks, caller)
+        workers.serve(SETUP, Grader(error), notebooks, caller)
     assert caller.sent[0] == ("ready", None)
     assert [kind for kind, _ in caller.sent[1:]] == ["result"] * len(jobs)
     return [value for _, value in caller.sent[1:]]

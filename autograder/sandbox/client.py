@@ -141,6 +141,8 @@ class Sandbox(Peer):
         self._status, self._pidfd, self._group = status, pidfd, group
         self.missing_layers: tuple[str, ...] = ()
         self.usage: Mapping[str, Any] = {}
+        self.setup_s: dict[str, float] = {}
+        """What its making took: fork, control group, jail."""
         self._memory_kills = 0
 
     def __enter__(self) -> Self:

@@ -25,6 +25,7 @@ from autograder.sandbox import cgroup, jail
 from autograder.sandbox.client import Sandbox
 from autograder.sandbox.stored import store
 from autograder.sandbox.warmup import PARTS
+from autograder.stages import Stages
 from autograder.wire import Bounds, Channel
 
 __all__ = ["Zygote"]
@@ -154,14 +155,17 @@ class Zygote:
         wire_ours, wire_theirs = socket.socketpair()
         status_ours, status_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         uid = _UID_BASE + (os.getpid() * 1000 + next(self._numbers)) % _UID_SPAN
-        group = self._cgroup(limits)
+        stages = Stages()
+        with stages("control group"):
+            group = self._cgroup(limits)
         fields = {"seed": seed, "uid": uid, "limits": asdict(limits), "execution": execution}
         request = msgpack.packb({**fields, "watch_memory": group is None})
         with wire_theirs, status_theirs:
             fds = array.array("i", [wire_theirs.fileno(), status_theirs.fileno()])
             try:
-                self._control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-                pidfd = _receive_pidfd(status_ours, wall_s)
+                with stages("fork"):
+                    self._control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+                    pidfd = _receive_pidfd(status_ours, wall_s)
             except (OSError, SandboxUnavailable) as error:
                 if group is not None:
                     group.release()
@@ -173,8 +177,10 @@ class Zygote:
         )
         try:
             if group is not None:
-                group.add(_host_pid(pidfd))
-            missing = sandbox.request("hello", wall_s=wall_s)
+                with stages("control group"):
+                    group.add(_host_pid(pidfd))
+            with stages("jail"):
+                missing = sandbox.request("hello", wall_s=wall_s)
         except (SandboxError, OSError) as error:  # OSError: it ended before it could join its cgroup
             sandbox.close()
             raise SandboxUnavailable(f"a sandbox could not be set up: {error}") from error
@@ -183,7 +189,7 @@ class Zygote:
             layers.append("cgroup")
             if "proc" in layers:  # then the zygote has none either, and cannot see what they hold together
                 layers.append("watch")
-        sandbox.missing_layers = tuple(layers)
+        sandbox.missing_layers, sandbox.setup_s = tuple(layers), stages.seconds
         return sandbox
 
     def _cgroup(self, limits: Limits) -> cgroup.Cgroup | None:

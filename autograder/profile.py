@@ -1,0 +1,68 @@
+"""``autograder grade --profile``: where the time of a class went, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from autograder import console
+from autograder.batch import Graded
+
+__all__ = ["STAGES", "table"]
+
+STAGES: Mapping[str, tuple[str, str]] = {
+    "read": ("judge", "the file is read, locked cells are restored"),
+    "sandbox": ("judge", "waiting for a sandbox and seeding it"),
+    "cells": ("judge", "the notebook's cells run"),
+    "copies": ("judge", "copies of the sandbox for checks"),
+    "judge": ("judge", "the suite's checks"),
+    "content key": ("writer", "digests of what was graded"),
+    "feedback": ("writer", "the page is rendered"),
+    "notebook": ("writer", "autograded notebook, page and files are written"),
+    "database": ("writer", "one transaction"),
+    "control group": ("beside", "the group of the next sandbox"),
+    "fork": ("beside", "the zygote starts the next sandbox"),
+    "jail": ("beside", "the next sandbox closes itself off"),
+}
+"""Stage → who spends the time, and on what. "Beside" is done by a thread while a judge grades."""
+
+
+def table(graded: Sequence[Graded], seconds: float, first_s: float, workers: int) -> Table:
+    """One line a stage. ``seconds`` is the whole run, ``first_s`` until the first result."""
+    made = console.table(
+        ("stage", "left"),
+        ("process", "left"),
+        ("seconds", "right"),
+        ("ms a submission", "right"),
+        ("largest, ms", "right"),
+        ("what", "left"),
+    )
+    times: dict[str, list[float]] = {}
+    for item in graded:
+        for stage_s in (*(notebook.stage_s for notebook in item.result.notebooks), item.stage_s):
+            for name, took_s in stage_s.items():
+                times.setdefault(name, []).append(took_s)
+    busy = {"judge": 0.0, "writer": 0.0, "beside": 0.0}
+    for name in (*STAGES, *sorted(set(times) - set(STAGES))):
+        if name not in times:
+            continue
+        process, what = STAGES.get(name, ("judge", ""))
+        total = sum(times[name])
+        busy[process] += total
+        made.add_row(
+            name,
+            process,
+            f"{total:.2f}",
+            f"{total / len(graded) * 1000:.1f}",
+            f"{max(times[name]) * 1000:.0f}",
+            what,
+        )
+    judged = f"{workers} judge {'processes' if workers > 1 else 'process'}"
+    made.caption = Text(
+        f"{len(graded)} submissions in {seconds:.1f} s, the first after {first_s:.1f} s (start, warm-up). "
+        f"{judged}: {busy['judge']:.1f} s together; writer: {busy['writer']:.1f} s."
+    )
+    made.caption_justify = "left"
+    return made
