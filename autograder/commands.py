@@ -43,7 +43,7 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
     if found > len(todo):
         print(f"{found - len(todo)} graded already (--force grades them again)", file=sys.stderr)
     console.say_data(settings, sorted({job.assignment for job in todo}), how.data)
-    workers = min(options.workers or settings.workers, max(1, len(todo)))
+    workers = options.workers or settings.workers
     started, first, graded = time.monotonic(), 0.0, []
     with console.Ticker(len(todo)) as ticker:
         for item in batch.grade(
@@ -69,7 +69,7 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
     elif results:
         console.console().print(console.summary_table(results, seconds))
     if options.profile and graded:
-        shown = profile.table(graded, seconds, first, workers)
+        shown = profile.table(graded, seconds, first, min(workers, len(graded)))
         console.console(stderr=options.json).print(shown)
     again = [result for result in results if result.score is None]
     if again:

@@ -157,6 +157,15 @@ def test_grade_prints_a_table_and_writes_pages(course, engine, capsys):
     assert len(options["secret"]) >= 16
 
 
+def test_grade_profile_says_where_the_time_went(course, engine, capsys):
+    engine["bob"] = replace(samples.perfect(), stage_s={"cells": 0.25, "judge": 1.5})
+    assert main(course, "grade", "--profile", "--workers", "2") == 0
+    out, _ = capsys.readouterr()
+    assert re.search(r"cells\s+judge\s+0\.25\s+125\.0\s+250", out)
+    assert re.search(r"feedback\s+writer\s+\d", out)
+    assert "2 submissions in" in out and "2 judge processes: 1.8 s together" in " ".join(out.split())
+
+
 def test_grade_json_is_a_list_of_submissions(course, engine, capsys):
     assert main(course, "grade", "--json", "--student", "bob") == 0
     out, _ = capsys.readouterr()
