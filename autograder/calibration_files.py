@@ -82,7 +82,7 @@ def _put(path: Path, data: bytes) -> None:
             file.write(data)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: no draft stays behind, and the error goes on
         Path(temporary).unlink(missing_ok=True)
         raise
 

@@ -264,7 +264,7 @@ def _write(path: Path, table: Any) -> None:
         with open(handle, "wb") as file:
             np.save(file, table, allow_pickle=False)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: no half file stays behind, and the error goes on
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise

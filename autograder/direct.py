@@ -9,7 +9,6 @@ grading. This module is the plugin that the installed package registers with pyt
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +33,10 @@ class _Direct:
 
     def __init__(self, submission: Path, suite: Path, seed: int, tasks: frozenset[str]) -> None:
         from autograder import config, datasets, notebook, thresholds
-        from autograder.grading import Grader, Run, Seeds
+        from autograder.grading import Grader, Run
         from autograder.judge.session import Judge, Suite
         from autograder.sandbox.launch import Zygote
+        from autograder.seeds import Seeds, secret_of
 
         settings = config.load(suite)
         self.assignment, self.limits, self.seed = suite.name, settings.limits, seed
@@ -49,7 +49,7 @@ class _Direct:
         self.zygote: Zygote = Zygote.start(data=self.data)
         probes = suite / "probes.py"
         self.probes = (suite.name, probes.read_text(encoding="utf-8")) if probes.is_file() else None
-        self.seeds = Seeds(hashlib.sha256(f"seed {seed}".encode()).digest(), "")
+        self.seeds = Seeds(secret_of(seed), "")
         empty = Suite(suite.name, {task: () for task in tasks}, (), None, self.probes, "")
         judge = Judge(None, {suite.name: empty})  # pytest itself runs the checks here
         grader = Grader(self.zygote, judge, settings.limits)

@@ -19,7 +19,6 @@ from typing import Any
 
 from autograder.datasets import wanted
 from autograder.errors import NotebookError, SandboxError, SandboxUnavailable
-from autograder.judge.draw import seed_for
 from autograder.judge.session import Judge, Sharing, Suite, TaskRun
 from autograder.judge.verdict import engine_error, not_run
 from autograder.limits import Limits
@@ -59,28 +58,13 @@ from autograder.sandbox.client import Branch, RemoteFailure, Sandbox
 from autograder.sandbox.launch import Zygote
 from autograder.sandbox.spares import Spares
 from autograder.scoring import notebook_totals, task_result, validate_points
+from autograder.seeds import Seeds
 from autograder.stages import Stages
 
-__all__ = ["Grader", "Run", "Seeds"]
+__all__ = ["Grader", "Run"]
 
 _SEVERE = (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE)
 _NOTED = (*_SEVERE, Outcome.OUTPUT_LIMIT)
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Where the seeds of hidden inputs come from: the course secret and the student's id."""
-
-    secret: bytes
-    student: str
-
-    def check(self, assignment: str, task: str, check: str) -> int:
-        """Seed of one check's draws: 31 bits."""
-        return seed_for(self.secret, self.student, assignment, task, check)
-
-    def notebook(self, assignment: str) -> int:
-        """Seed of the global generators when the first cell runs."""
-        return seed_for(self.secret, self.student, assignment, "", "")
 
 
 class Grader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from autograder.layout import Course
 from autograder.limits import Limits
 from autograder.models import NotebookResult, Outcome, SubmissionResult
 
-__all__ = ["FileJob", "Job", "Setup", "lost", "secret_of"]
+__all__ = ["FileJob", "Job", "Setup", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,3 @@ def lost(job: Job | FileJob, why: str = "the judge process ended") -> Any:
         message=f"This submission was not graded: {why}. Nothing was decided; grade it again.",
     )
     return SubmissionResult(job.assignment, job.student, (result,)) if isinstance(job, Job) else (job, result)
-
-
-def secret_of(seed: int) -> bytes:
-    """What stands for the course's secret where the seed is given."""
-    return hashlib.sha256(f"seed {seed}".encode()).digest()

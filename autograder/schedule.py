@@ -19,10 +19,11 @@ from typing import Any, Self, cast
 
 from autograder.devices import device_of
 from autograder.errors import SandboxUnavailable
-from autograder.jobs import FileJob, Job, Setup, lost, secret_of
+from autograder.jobs import FileJob, Job, Setup, lost
 from autograder.layout import Course
 from autograder.limits import Limits
 from autograder.models import NotebookResult, SubmissionResult
+from autograder.seeds import secret_of
 from autograder.workers import master
 
 __all__ = ["Checker", "FileJob", "Job", "Pool", "Setup", "check_files", "device_of", "grade_submissions"]
@@ -152,7 +153,7 @@ class Pool:
         while waiting or any(given.values()):
             # A worker has its next job before it is done with one, whatever our caller does meanwhile; but
             # the last jobs go to who is free first.
-            for depth, kept in ((1, 0), (2, len(given))):
+            for depth, kept in ((1, 0), (2, len(alive))):
                 for connection, jobs_given in given.items():
                     if len(waiting) > kept and len(jobs_given) < depth:
                         jobs_given.append(waiting.popleft())

@@ -10,9 +10,9 @@ __all__ = ["Stages"]
 
 
 class Stages:
-    """Adds up seconds by the name of a stage. Of nested stages each counts what is not in an inner one::
+    """Adds up seconds by the name of a stage; of nested stages each counts what is not in an inner one.
 
-    with stages("judge"), stages("copies"): …
+    ``with stages("judge"): …``
     """
 
     def __init__(self) -> None:

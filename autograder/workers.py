@@ -16,8 +16,9 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from autograder.errors import AutograderError
-from autograder.jobs import FileJob, Job, Setup, lost, secret_of
+from autograder.jobs import FileJob, Job, Setup, lost
 from autograder.models import NotebookResult, SubmissionResult
+from autograder.seeds import Seeds, secret_of
 
 if TYPE_CHECKING:
     from autograder.grading import Grader
@@ -35,7 +36,7 @@ def master(setup: Setup, connections: list[Connection], parent: int) -> None:
     os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
     try:
         _prepare(setup, connections)
-    except BaseException as error:
+    except BaseException as error:  # whatever it is, the caller is told; nobody else could
         shown = (
             error
             if isinstance(error, AutograderError)
@@ -66,7 +67,7 @@ def _prepare(setup: Setup, connections: list[Connection]) -> None:
 
         folders = {name: setup.course.suite_dir(name) for name in setup.assignments}
 
-        def serve(judge: Judge) -> None:
+        def with_suites(judge: Judge) -> None:
             from autograder.grading import Grader
             from autograder.notebook import load_assignment
 
@@ -85,7 +86,7 @@ def _prepare(setup: Setup, connections: list[Connection]) -> None:
                 grader.validate(name, notebooks[name])
             _fork_workers(setup, grader, notebooks, connections)
 
-        with_judge({name: folder for name, folder in folders.items() if folder.is_dir()}, serve, data)
+        with_judge({name: folder for name, folder in folders.items() if folder.is_dir()}, with_suites, data)
     finally:
         starting.close()
 
@@ -145,8 +146,6 @@ def serve(
     connection: Connection,
 ) -> None:
     """Grade what comes, until the caller closes the pipe."""
-    from autograder.grading import Seeds
-
     connection.send(("ready", None))
     while True:
         job = connection.recv()
@@ -163,7 +162,7 @@ def serve(
 
 
 def _submission(
-    grader: Grader, job: Job, notebooks: tuple[AssignmentNotebook, ...], seeds: Any
+    grader: Grader, job: Job, notebooks: tuple[AssignmentNotebook, ...], seeds: Seeds
 ) -> SubmissionResult:
     results = tuple(
         grader.grade_file(job.assignment, notebook, job.path / f"{notebook.name}.ipynb", seeds)
@@ -173,7 +172,7 @@ def _submission(
 
 
 def _file(
-    grader: Grader, job: FileJob, notebooks: tuple[AssignmentNotebook, ...], seeds: Any
+    grader: Grader, job: FileJob, notebooks: tuple[AssignmentNotebook, ...], seeds: Seeds
 ) -> NotebookResult:
     # With several notebooks in the assignment the file's name says which one it is.
     notebook = next((notebook for notebook in notebooks if notebook.name == job.path.stem), notebooks[0])

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from autograder import config, golden, notebook, schedule
-from autograder.grading import Grader, Seeds
+from autograder.grading import Grader
 from autograder.judge.session import Judge
 from autograder.limits import Limits
 from autograder.models import Outcome
+from autograder.seeds import Seeds
 
 ROOT = Path(__file__).resolve().parents[1]
 EX1 = ROOT / "tests" / "golden" / "ex1_tensors"

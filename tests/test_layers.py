@@ -23,6 +23,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "assignment",
         "restore",
         "notebook",
+        "seeds",
     ),
     2: (
         "wire",

@@ -1,14 +1,12 @@
 """Seeded inputs of a check, each of which a student can draw again with torch and numpy alone.
 
-Every check has a seed of its own (:func:`seed_for`), so its draws do not depend on other checks. A
-:class:`Draw` keeps one generator of torch and one of numpy, runs each draw as one line of Python and keeps
+Every check has a seed of its own (:func:`autograder.seeds.seed_for`), so its draws do not depend on other
+checks. A :class:`Draw` keeps one generator of torch and one of numpy, runs each draw as one line of Python and keeps
 the line: what ``reproduce`` prints is the very code that drew the inputs.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Sequence
 from math import isfinite
@@ -19,22 +17,12 @@ import torch
 
 from autograder.errors import SuiteError
 
-__all__ = ["Arrays", "Draw", "Tensors", "seed_for"]
+__all__ = ["Arrays", "Draw", "Tensors"]
 
 _T = TypeVar("_T")
 _MAX_LINES: Final = 200
 _FLOATS: Final = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 _INTS: Final = ("uint8", "int8", "int16", "int32", "int64")
-
-
-def seed_for(secret: bytes, student: str, assignment: str, task: str, check: str) -> int:
-    """The seed of one check for one student: 31 bits of HMAC-SHA256 of the names under the course secret."""
-    parts = [part.encode("utf-8", "surrogatepass") for part in (student, assignment, task, check)]
-    message = b"".join(
-        len(part).to_bytes(4, "big") + part for part in parts
-    )  # ("ab", "c") is not ("a", "bc")
-    digest = hmac.new(secret, message, hashlib.sha256).digest()
-    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
 
 
 class Draw:

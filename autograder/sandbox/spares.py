@@ -1,7 +1,7 @@
 """Sandboxes made ready beside grading, and ended beside it.
 
-A fork of the zygote, its namespaces, its control group and later its end take tens of milliseconds, most of
-which the kernel waits. A thread of its own does that while the judge grades in another sandbox, so that the
+A fork of the zygote, its namespaces, its control group and later its end take tens of milliseconds (see
+``autograder grade --profile``). A thread does that while the judge grades in another sandbox, so that the
 next one is there when it is wanted. A spare has run no student code: what it waits for is its seed.
 """
 
@@ -45,15 +45,14 @@ class Spares:
         self.prepare(limits, execution)
         assert self._spare is not None
         spare, self._spare = self._spare, None
+        sandbox = None
         try:
             sandbox = spare.result()
-            try:
-                sandbox.request("seed", number=seed, wall_s=_SEED_WALL_S)
-            except SandboxError:
-                self.give_back(sandbox)
-                raise
+            sandbox.request("seed", number=seed, wall_s=_SEED_WALL_S)
         except SandboxError:
             # It ended while it waited (the machine was short of memory, say): not this submission's fault.
+            if sandbox is not None:
+                self.give_back(sandbox)
             sandbox = self._make(limits, seed, execution).result()
         self.prepare(limits, execution)
         return sandbox

@@ -17,12 +17,13 @@ from typing import Any
 import nbformat
 
 from autograder import feedback
-from autograder.grading import Grader, Seeds
+from autograder.grading import Grader
 from autograder.limits import Limits
 from autograder.models import NotebookResult, Outcome
 from autograder.notebook import AssignmentNotebook
 from autograder.sandbox.client import Sandbox
 from autograder.sandbox.launch import Zygote
+from autograder.seeds import Seeds
 from tests.attacks import files
 from tests.attacks.corpus import Attack
 from tests.attacks.course import NAME, TARGETS, notebook

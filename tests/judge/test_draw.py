@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder.errors import SuiteError
-from autograder.judge.draw import Draw, seed_for
+from autograder.judge.draw import Draw
+from autograder.seeds import seed_for
 
 
 def replay(draw: Draw) -> dict:

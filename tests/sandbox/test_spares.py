@@ -27,7 +27,9 @@ def drawn(sandbox):
 
 def test_a_spare_draws_what_a_sandbox_made_for_its_seed_draws(zygote, spares):
     spares.prepare(Limits())
+    waiting = spares._spare
     sandbox = spares.take(Limits(), seed=11)
+    assert sandbox is waiting.result()
     with zygote.spawn(Limits(), seed=11) as direct:
         assert drawn(sandbox) == drawn(direct)
     spares.give_back(sandbox)
@@ -57,6 +59,7 @@ def test_a_spare_that_ended_while_it_waited_is_replaced(spares):
     spares.prepare(Limits())
     waiting = spares._spare.result()
     waiting.kill()
+    waiting.dead = None  # nobody has told the judge
     sandbox = spares.take(Limits(), seed=5)
     assert sandbox is not waiting and drawn(sandbox)
     spares.give_back(sandbox)
