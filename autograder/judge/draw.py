@@ -1,8 +1,8 @@
 """Seeded inputs of a check, each of which a student can draw again with torch and numpy alone.
 
 Every check has a seed of its own (:func:`autograder.seeds.seed_for`), so its draws do not depend on other
-checks. A :class:`Draw` keeps one generator of torch and one of numpy, runs each draw as one line of Python and keeps
-the line: what ``reproduce`` prints is the very code that drew the inputs.
+checks. A :class:`Draw` keeps one generator of torch and one of numpy, runs each draw as one line of Python
+and keeps the line: what ``reproduce`` prints is the very code that drew the inputs.
 """
 
 from __future__ import annotations
