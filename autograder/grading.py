@@ -56,7 +56,6 @@ from autograder.records import (
 )
 from autograder.sandbox.client import Branch, RemoteFailure, Sandbox
 from autograder.sandbox.launch import Zygote
-from autograder.sandbox.spares import Spares
 from autograder.scoring import notebook_totals, task_result, validate_points
 from autograder.seeds import Seeds
 from autograder.stages import Stages
@@ -85,8 +84,6 @@ class Grader:
         self.until_failure = False
         self.measuring = False
         """Mutants are graded, or thresholds calibrated: see :class:`~autograder.judge.session.TaskRun`."""
-        self.spares: Spares | None = None
-        """Where sandboxes come from and go to; without them they are made and ended on the spot."""
 
     def limited(self, limits: Limits) -> Grader:
         """The same grader with other limits."""
@@ -141,19 +138,6 @@ class Grader:
             prepared = focused(prepared, only)
         run = Run(self, assignment, notebook, suite, prepared, seeds, stages)
         return run.result(digest)
-
-    def open_sandbox(self, seed: int) -> Sandbox:
-        """A fresh sandbox. :raises SandboxUnavailable: it could not be set up."""
-        if self.spares is not None:
-            return self.spares.take(self.limits, seed=seed, execution=self.execution)
-        return self.zygote.spawn(self.limits, seed=seed, execution=self.execution)
-
-    def end_sandbox(self, sandbox: Sandbox) -> None:
-        """End it, beside what comes next where that is possible."""
-        if self.spares is not None:
-            self.spares.give_back(sandbox)
-        else:
-            sandbox.close()
 
 
 @dataclass
@@ -246,7 +230,8 @@ class Run:
     def close(self) -> None:
         """End the sandbox."""
         if self.sandbox is not None:
-            self.grader.end_sandbox(self.sandbox)
+            with self.stages("end"):
+                self.sandbox.close()
 
     def _ensure(self, cell: PreparedCell) -> bool:
         """A living sandbox in the state before ``cell``; False when there will be none."""
@@ -258,8 +243,10 @@ class Run:
             if self.restarts < 0 or time.monotonic() >= self.deadline:
                 self._stop(cell, "its cells ended the Python process too often")
                 return False
-            with self.stages("sandbox"):
-                self.sandbox = self.grader.open_sandbox(self.seeds.notebook(self.assignment))
+            seed = self.seeds.notebook(self.assignment)
+            self.sandbox = self.grader.zygote.spawn(
+                self.grader.limits, seed=seed, execution=self.grader.execution
+            )
             self.stages.add(self.sandbox.setup_s)
             self.sandbox.deadline = self.deadline
             self.missing = self.sandbox.missing_layers

@@ -14,19 +14,19 @@ __all__ = ["STAGES", "table"]
 
 STAGES: Mapping[str, tuple[str, str]] = {
     "read": ("judge", "the file is read, locked cells are restored"),
-    "sandbox": ("judge", "waiting for a sandbox and seeding it"),
+    "control group": ("judge", "a control group for the sandbox"),
+    "fork": ("judge", "the zygote starts the sandbox"),
+    "jail": ("judge", "the sandbox closes itself off"),
     "cells": ("judge", "the notebook's cells run"),
     "copies": ("judge", "copies of the sandbox for checks"),
     "judge": ("judge", "the suite's checks"),
+    "end": ("judge", "the sandbox is ended"),
     "content key": ("writer", "digests of what was graded"),
     "feedback": ("writer", "the page is rendered"),
     "notebook": ("writer", "autograded notebook, page and files are written"),
     "database": ("writer", "one transaction"),
-    "control group": ("beside", "the group of the next sandbox"),
-    "fork": ("beside", "the zygote starts the next sandbox"),
-    "jail": ("beside", "the next sandbox closes itself off"),
 }
-"""Stage → who spends the time, and on what. "Beside" is done by a thread while a judge grades."""
+"""Stage → who spends the time, and on what."""
 
 
 def table(graded: Sequence[Graded], seconds: float, first_s: float, workers: int) -> Table:
@@ -44,7 +44,7 @@ def table(graded: Sequence[Graded], seconds: float, first_s: float, workers: int
         for stage_s in (*(notebook.stage_s for notebook in item.result.notebooks), item.stage_s):
             for name, took_s in stage_s.items():
                 times.setdefault(name, []).append(took_s)
-    busy = {"judge": 0.0, "writer": 0.0, "beside": 0.0}
+    busy = {"judge": 0.0, "writer": 0.0}
     for name in (*STAGES, *sorted(set(times) - set(STAGES))):
         if name not in times:
             continue
@@ -61,7 +61,7 @@ def table(graded: Sequence[Graded], seconds: float, first_s: float, workers: int
         )
     judged = f"{workers} judge {'processes' if workers > 1 else 'process'}"
     made.caption = Text(
-        f"{len(graded)} submissions in {seconds:.1f} s, the first after {first_s:.1f} s (start, warm-up). "
+        f"{len(graded)} submissions in {seconds:.1f} s, the first after {first_s:.1f} s. "
         f"{judged}: {busy['judge']:.1f} s together; writer: {busy['writer']:.1f} s."
     )
     made.caption_justify = "left"

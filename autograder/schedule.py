@@ -130,8 +130,7 @@ class Pool:
         self._master.start()
         for end in theirs:
             end.close()
-        self._given: dict[Connection, deque[Any]] = {}
-        """The workers that are ready, each with the jobs that it was given, the one it is busy with first."""
+        self._idle: set[Connection] = set()
         self._error: BaseException | None = None
         self._alive = set(self._connections)
 
@@ -149,16 +148,15 @@ class Pool:
     def map(self, jobs: Sequence[Any]) -> Iterator[Any]:
         """Results of ``jobs``, as they are done."""
         waiting: deque[Any] = deque(jobs)
-        alive, given = self._alive, self._given
-        while waiting or any(given.values()):
-            # A worker has its next job before it is done with one, whatever our caller does meanwhile; but
-            # the last jobs go to who is free first.
-            for depth, kept in ((1, 0), (2, len(alive))):
-                for connection, jobs_given in given.items():
-                    if len(waiting) > kept and len(jobs_given) < depth:
-                        jobs_given.append(waiting.popleft())
-                        with contextlib.suppress(OSError):  # it has ended: the wait below tells
-                            connection.send(jobs_given[-1])
+        running: dict[Connection, Any] = {}
+        idle, alive = self._idle, self._alive
+        while waiting or running:
+            for connection in list(idle):
+                if waiting:
+                    idle.discard(connection)
+                    running[connection] = waiting.popleft()
+                    with contextlib.suppress(OSError):  # it has ended: the wait below tells
+                        connection.send(running[connection])
             if not alive:
                 raise self._error or SandboxUnavailable(
                     "all judge processes ended unexpectedly; run the command again with --debug"
@@ -168,19 +166,16 @@ class Pool:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
                     alive.discard(connection)
-                    left = given.pop(connection, deque())
-                    if left:
-                        busy_with = left.popleft()
-                        waiting.extendleft(reversed(left))  # it had not begun with these
-                        yield lost(busy_with)
+                    idle.discard(connection)
+                    if connection in running:
+                        yield lost(running.pop(connection))
                     continue
                 if kind == "error":
                     self._error = value  # what a later call meets too
                     raise value
-                if kind == "ready":
-                    given[connection] = deque()
-                else:
-                    given[connection].popleft()
+                running.pop(connection, None)
+                idle.add(connection)
+                if kind == "result":
                     yield value
 
 

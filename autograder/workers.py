@@ -127,15 +127,9 @@ def _work(
     notebooks: dict[str, tuple[AssignmentNotebook, ...]],
     connection: Connection,
 ) -> None:
-    from autograder.sandbox.spares import Spares
-
-    # Here and not before: a thread does not survive the fork that made this process.
-    grader.spares = Spares(grader.zygote)
     try:
-        grader.spares.prepare(grader.limits, grader.execution)
         serve(setup, grader, notebooks, connection)
     finally:
-        grader.spares.close()
         grader.zygote.forget()
 
 
