@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograder import __version__
+from autograder import __version__, platform_commands
 from autograder.errors import AutograderError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--json", action="store_true", help="print results as JSON instead of the table")
     grade.add_argument("--profile", action="store_true", help="say where the time went, stage by stage")
     grade.set_defaults(run=_grade)
+
+    platform_commands.add(commands, common, _config)
 
     regrade = commands.add_parser(
         "regrade",

@@ -16,7 +16,7 @@ import hmac
 import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -95,7 +95,7 @@ class Keys:
             "source": _digest([*sources, origin.encode()]),
             "engine": engine_digest()[:_SHORT],
             "libraries": _libraries(),
-            "limits": json.dumps(asdict(conditions.limits), sort_keys=True),
+            "limits": json.dumps(conditions.limits.deciding(), sort_keys=True),
             "data": _data(sources, conditions.data),
             "device": conditions.device,
             # One way: the gradebook may be copied about, the secret may not.

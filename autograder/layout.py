@@ -131,6 +131,14 @@ class Course:
         """A student's submission."""
         return self.root / "submitted" / check_student_id(student) / check_assignment_name(assignment)
 
+    def downloaded_dir(self, assignment: str) -> Path:
+        """nbgrader's place for downloads; ours for what ``autograder collect`` could not or did not place."""
+        return self.root / "downloaded" / check_assignment_name(assignment)
+
+    def replaced_dir(self, student: str, assignment: str) -> Path:
+        """Earlier submissions that a collected one has replaced, a folder each."""
+        return self.downloaded_dir(assignment) / "replaced" / check_student_id(student)
+
     def autograded_dir(self, student: str, assignment: str) -> Path:
         """Graded notebooks of a submission, for formgrader."""
         return self.root / "autograded" / check_student_id(student) / check_assignment_name(assignment)

@@ -5,7 +5,7 @@ configuration (``[tool.autograder.limits]``) or from a suite's mark, never from 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import isfinite
 
 from autograder.errors import ConfigError
@@ -47,6 +47,13 @@ class Limits:
     """One frame on the wire."""
     restarts: int = 3
     """Fresh sandboxes for one submission after its process died."""
+    archive_mb: int = 4096
+    """All files of a collected archive together, unpacked."""
+    archive_files: int = 20_000
+    archive_file_mb: int = 64
+    """One file of an archive, unpacked; a larger one is refused and named."""
+    archive_ratio: float = 200.0
+    """Unpacked size over packed size of one file of more than 1 MiB."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -56,6 +63,11 @@ class Limits:
             minimum = 0 if item.name == "restarts" else 1e-3
             if not isfinite(value) or value < minimum:
                 raise ConfigError(f"limit {item.name} must be finite and positive, not {value!r}")
+
+    def deciding(self) -> dict[str, float]:
+        """Those that can decide a score: all but the ones on archives, which only decide what is
+        collected."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("archive_")}
 
     def with_changes(self, changes: Mapping[str, float]) -> Limits:
         """A copy with ``changes``; an unknown name is a :class:`ConfigError`."""

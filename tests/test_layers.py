@@ -44,11 +44,13 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("gradebook", "gradebook_db", "gradebook_files", "gradebook_rows"),
         *("staging", "writing", "ledger"),
         *("release", "release_files", "nbgrader_settings", "calibration_files"),
+        "lms",
     ),
     7: ("jobs", "workers", "schedule"),
     8: (
         *("batch", "commands", "differences", "regrade", "replay"),
         *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
+        *("platform_commands", "collecting", "exporting", "handout"),
     ),
 }
 """Layer → modules and subpackages of ``autograder/`` (docs/architecture.md says what each is for).

@@ -1,0 +1,75 @@
+"""Arguments of ``collect``, ``export`` and ``student``: what has to do with learning platforms.
+
+Like :mod:`autograder.cli` it loads only ``argparse`` until a command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autograder.config import Config
+
+__all__ = ["add"]
+
+
+def add(commands: Any, common: argparse.ArgumentParser, load: Callable[[argparse.Namespace], Config]) -> None:
+    """Add the commands to ``commands``; ``load`` reads the course's settings."""
+    _add_collect(commands, common, load)
+
+
+def _add_collect(
+    commands: Any, common: argparse.ArgumentParser, load: Callable[[argparse.Namespace], Config]
+) -> None:
+    collect = commands.add_parser(
+        "collect",
+        parents=[common],
+        help="put a learning platform's download into submitted/",
+        description="Read what Moodle, ILIAS or Canvas lets you download, or a folder, and put each "
+        "student's notebook into submitted/<student>/<assignment>/. Nothing is guessed: a file that is nobody's or "
+        "could be two people's is listed. docs/platforms.md shows the names that are understood.",
+        epilog="exit codes: 0 everything is in its place; 1 something is left for you, and is listed; 2 the "
+        "archive, the roster or the arguments are wrong",
+    )
+    collect.add_argument(
+        "archive",
+        type=Path,
+        metavar="ARCHIVE",
+        help="the zip that you downloaded, or the folder of its files",
+    )
+    collect.add_argument("assignment", metavar="ASSIGNMENT")
+    collect.add_argument(
+        "--from",
+        dest="platform",
+        required=True,
+        choices=("moodle", "ilias", "canvas", "folder"),
+        help="where it was downloaded; folder: <student>/… or <student>_<notebook>.ipynb",
+    )
+    collect.add_argument(
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help="names, logins, addresses or numbers to ids; also Moodle's grading worksheet, Canvas's gradebook",
+    )
+    collect.add_argument(
+        "--timezone",
+        metavar="NAME",
+        help="of the times that the platform writes, as Europe/Berlin (default: this machine's)",
+    )
+    collect.add_argument(
+        "--replace",
+        action="store_true",
+        help="also where nothing says that it is newer than what is there; that is kept in downloaded/",
+    )
+    collect.add_argument("--dry-run", action="store_true", help="show the whole table, and write nothing")
+    collect.add_argument("--all", action="store_true", help="show also those that need no look")
+
+    def run(options: argparse.Namespace) -> int:
+        from autograder import collecting
+
+        return collecting.command(options, load(options))
+
+    collect.set_defaults(run=run)
