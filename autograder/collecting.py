@@ -245,7 +245,8 @@ class _Run:
             line.state, line.open = _AMBIGUOUS, True
             line.notes.insert(
                 0,
-                f"{person.student} was {before.label} {before.number} when it was collected before; {self._cure()}",
+                f"{person.student} was {before.label} {before.number} when it was collected before; "
+                f"{self._cure()}",
             )
             return
         if choice.problem:

@@ -19,6 +19,7 @@ __all__ = ["add"]
 def add(commands: Any, common: argparse.ArgumentParser, load: Callable[[argparse.Namespace], Config]) -> None:
     """Add the commands to ``commands``; ``load`` reads the course's settings."""
     _add_collect(commands, common, load)
+    _add_export(commands, common, load)
 
 
 def _add_collect(
@@ -29,7 +30,8 @@ def _add_collect(
         parents=[common],
         help="put a learning platform's download into submitted/",
         description="Read what Moodle, ILIAS or Canvas lets you download, or a folder, and put each "
-        "student's notebook into submitted/<student>/<assignment>/. Nothing is guessed: a file that is nobody's or "
+        "student's notebook into submitted/<student>/<assignment>/. Nothing is guessed: a file that "
+        "is nobody's or "
         "could be two people's is listed. docs/platforms.md shows the names that are understood.",
         epilog="exit codes: 0 everything is in its place; 1 something is left for you, and is listed; 2 the "
         "archive, the roster or the arguments are wrong",
@@ -52,7 +54,8 @@ def _add_collect(
         "--roster",
         type=Path,
         metavar="CSV",
-        help="names, logins, addresses or numbers to ids; also Moodle's grading worksheet, Canvas's gradebook",
+        help="names, logins, addresses or numbers to ids; also Moodle's grading worksheet, Canvas's "
+        "gradebook",
     )
     collect.add_argument(
         "--timezone",
@@ -73,3 +76,69 @@ def _add_collect(
         return collecting.command(options, load(options))
 
     collect.set_defaults(run=run)
+
+
+def _add_export(
+    commands: Any, common: argparse.ArgumentParser, load: Callable[[argparse.Namespace], Config]
+) -> None:
+    export = commands.add_parser(
+        "export",
+        parents=[common],
+        help="write scores and feedback for a learning platform",
+        description="Write the gradebook's scores, points by hand and late penalties included, and "
+        "the feedback "
+        "pages as Moodle, Canvas or ILIAS takes them back, or as a plain table with a row a task. A "
+        "score that "
+        "is not final is listed and not written.",
+        epilog="exit codes: 0 every submission was written; 1 some were left out, and are listed; 2 the "
+        "worksheet or the arguments are wrong",
+    )
+    export.add_argument("assignments", nargs="+", metavar="ASSIGNMENT")
+    export.add_argument("--to", required=True, choices=("moodle", "canvas", "ilias", "csv"))
+    export.add_argument(
+        "--output", type=Path, required=True, metavar="DIR|FILE", help="a folder, or a file that ends in .csv"
+    )
+    export.add_argument(
+        "--worksheet",
+        type=Path,
+        metavar="CSV",
+        help="the platform's own file to fill in: Moodle's grading worksheet, Canvas's exported "
+        "gradebook, the "
+        "status.csv of ILIAS's plugin. It is not changed",
+    )
+    export.add_argument("--roster", type=Path, metavar="CSV", help="as for collect")
+    export.add_argument(
+        "--column", metavar="NAME", help="the column of the worksheet, where its name is another one"
+    )
+    export.add_argument(
+        "--scale", action="store_true", help="convert points where the platform's maximum is another one"
+    )
+    export.add_argument(
+        "--pass",
+        dest="passing",
+        type=_percent,
+        metavar="PERCENT",
+        help="ilias: set the status to passed from so many percent on, else to failed",
+    )
+    export.add_argument(
+        "--include-provisional",
+        action="store_true",
+        help="write also what waits for points by hand or was handed in anew; comments say so",
+    )
+
+    def run(options: argparse.Namespace) -> int:
+        from autograder import exporting
+
+        return exporting.command(options, load(options))
+
+    export.set_defaults(run=run)
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of percent from 0 to 100")
+    return value

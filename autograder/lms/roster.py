@@ -20,7 +20,7 @@ from autograder.lms import names, times
 from autograder.lms.layouts import Owner
 from autograder.lms.tables import Table, plain_header, read_table
 
-__all__ = ["Match", "Person", "Roster", "identified", "read_roster"]
+__all__ = ["Match", "Person", "Roster", "people_of", "read_roster"]
 
 _HEADERS: Final[Mapping[str, frozenset[str]]] = {
     kind: frozenset(plain_header(name) for name in spelled)
@@ -195,34 +195,37 @@ def _squashed(person: Person) -> frozenset[str]:
 
 
 def read_roster(path: Path, local: tzinfo | None = None) -> Roster:
-    """The roster in the CSV file at ``path``.
+    """The roster in the CSV file at ``path``. Two rows with one id: the first one counts, and a problem is
+    noted.
 
     :raises UsageError: it is no table, or no column of it says who somebody is.
     """
-    return Roster(*identified(read_table(path), local))
+    people: dict[str, Person] = {}
+    problems = []
+    for index, person, problem in people_of(read_table(path), local):
+        if person is not None and person.student in people:
+            problem = f"the id {person.student!r} is that of an earlier row"
+        if person is None or problem:
+            problems.append(f"{path.name}, row {index + 2}: {problem}")
+        else:
+            people[person.student] = person
+    return Roster(people.values(), problems)
 
 
-def identified(table: Table, local: tzinfo | None = None) -> tuple[list[Person], list[str]]:
-    """The people of ``table``, in the order of its rows, and a message for each row without an id."""
+def people_of(table: Table, local: tzinfo | None = None) -> Iterator[tuple[int, Person | None, str]]:
+    """Index, person and problem of each row of ``table`` that is about a person; one of the two is there.
+
+    :raises UsageError: no column says who somebody is.
+    """
     columns = _columns(table)
-    if not set(columns) & {"id", "login", "email", "full", "last", "matriculation"}:
+    if not set(columns) & {"id", "login", "email", "full", "last", "matriculation", "number"}:
         known = "student_id, login, email, first name, last name, full name, matriculation number"
         raise UsageError(
             f"{table.path}: no column says who somebody is; its headers are {', '.join(table.header)}; "
             f"known are {known} (also in German)"
         )
-    people, problems, taken = [], [], dict[str, str]()
-    for row, values in _values(table, columns):
-        person, problem = _person(values, local)
-        if person is None:
-            problems.append(f"{table.path.name}, row {row}: {problem}")
-        elif person.student in taken:
-            same = f"the id {person.student!r} is that of row {taken[person.student]} as well"
-            problems.append(f"{table.path.name}, row {row}: {same}")
-        else:
-            taken[person.student] = str(row)
-            people.append(person)
-    return people, problems
+    for index, values in _values(table, columns):
+        yield index, *_person(values, local)
 
 
 def _columns(table: Table) -> dict[str, int]:
@@ -249,16 +252,16 @@ def _is_worksheet(plain: Sequence[str]) -> bool:
 
 
 def _values(table: Table, columns: Mapping[str, int]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Row number as a spreadsheet counts, and its values by kind; rows without a person are left out."""
-    for row, cells in enumerate(table.rows, 2):
-        values = {kind: cells[index].strip() for kind, index in columns.items()}
+    """Index of a row, and its values by kind; rows without a person are left out."""
+    for index, cells in enumerate(table.rows):
+        values = {kind: cells[column].strip() for kind, column in columns.items()}
         if "Points Possible" in cells[0] or re.fullmatch(
             r"(?i)(muted|manual posting.*)?", "".join(cells).strip()
         ):
             continue
         if values.get("full") == "Student, Test":  # Canvas's own
             continue
-        yield row, values
+        yield index, values
 
 
 def _person(values: Mapping[str, str], local: tzinfo | None) -> tuple[Person | None, str]:
