@@ -41,6 +41,7 @@ _AMBIGUOUS: Final = "ambiguous"
 _REFUSED: Final = "refused"
 _KEPT: Final = "kept yours"
 _REPLACED: Final = "replaced"
+_STATES: Final = (State.NEW.value, _REPLACED, State.SAME.value, _KEPT, _AMBIGUOUS, _UNMATCHED, _REFUSED)
 
 
 @dataclass(slots=True)
@@ -373,7 +374,7 @@ def _show(outcome: Outcome, options: argparse.Namespace) -> None:
             table.add_row(line.student or "–", line.label, Text(line.state, style=style), notes)
         console.console().print(table)
     counts = Counter(line.state for line in outcome.lines)
-    found = ", ".join(f"{count} {state}" for state, count in counts.items()) or "nothing"
+    found = ", ".join(f"{counts[state]} {state}" for state in _STATES if counts[state]) or "nothing"
     would = "would be collected" if options.dry_run else "collected"
     print(f"{options.assignment}: {len(outcome.lines)} submissions; {found} ({would})")
     if outcome.absent:

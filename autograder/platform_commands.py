@@ -20,6 +20,7 @@ def add(commands: Any, common: argparse.ArgumentParser, load: Callable[[argparse
     """Add the commands to ``commands``; ``load`` reads the course's settings."""
     _add_collect(commands, common, load)
     _add_export(commands, common, load)
+    _add_student(commands, common, load)
 
 
 def _add_collect(
@@ -30,9 +31,8 @@ def _add_collect(
         parents=[common],
         help="put a learning platform's download into submitted/",
         description="Read what Moodle, ILIAS or Canvas lets you download, or a folder, and put each "
-        "student's notebook into submitted/<student>/<assignment>/. Nothing is guessed: a file that "
-        "is nobody's or "
-        "could be two people's is listed. docs/platforms.md shows the names that are understood.",
+        "student's notebook into submitted/<student>/<assignment>/. Nothing is guessed: a file that is "
+        "nobody's or could be two people's is listed. docs/platforms.md shows the names.",
         epilog="exit codes: 0 everything is in its place; 1 something is left for you, and is listed; 2 the "
         "archive, the roster or the arguments are wrong",
     )
@@ -85,11 +85,9 @@ def _add_export(
         "export",
         parents=[common],
         help="write scores and feedback for a learning platform",
-        description="Write the gradebook's scores, points by hand and late penalties included, and "
-        "the feedback "
-        "pages as Moodle, Canvas or ILIAS takes them back, or as a plain table with a row a task. A "
-        "score that "
-        "is not final is listed and not written.",
+        description="Write the gradebook's scores, points by hand and late penalties included, and the "
+        "feedback pages as Moodle, Canvas or ILIAS takes them back, or a plain table with a row a task. "
+        "A score that is not final is listed and not written.",
         epilog="exit codes: 0 every submission was written; 1 some were left out, and are listed; 2 the "
         "worksheet or the arguments are wrong",
     )
@@ -103,8 +101,7 @@ def _add_export(
         type=Path,
         metavar="CSV",
         help="the platform's own file to fill in: Moodle's grading worksheet, Canvas's exported "
-        "gradebook, the "
-        "status.csv of ILIAS's plugin. It is not changed",
+        "gradebook, the status.csv of ILIAS's plugin. It is not changed",
     )
     export.add_argument("--roster", type=Path, metavar="CSV", help="as for collect")
     export.add_argument(
@@ -142,3 +139,26 @@ def _percent(text: str) -> float:
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of percent from 0 to 100")
     return value
+
+
+def _add_student(
+    commands: Any, common: argparse.ArgumentParser, load: Callable[[argparse.Namespace], Config]
+) -> None:
+    student = commands.add_parser(
+        "student",
+        parents=[common],
+        help="make a folder or a zip to hand out",
+        description="Put the released notebooks, a requirements.txt and a page on how to begin into a folder "
+        "or a zip for students. It refuses when a solution or a hidden test would be in it.",
+    )
+    student.add_argument(
+        "target", type=Path, metavar="DIR|ZIP", help="a new folder, or a file that ends in .zip"
+    )
+    student.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="default: all")
+
+    def run(options: argparse.Namespace) -> int:
+        from autograder import handout
+
+        return handout.command(options, load(options))
+
+    student.set_defaults(run=run)

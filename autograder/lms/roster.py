@@ -163,6 +163,8 @@ class Roster:
             tests.append(lambda person: bool(bare & _squashed(person)))
         for test in tests:
             found = tuple(person for person in self.people if test(person))
+            if len(found) > 1:
+                found = tuple(person for person in found if _is_whole_label(owner, person)) or found
             if len(found) == 1:
                 return Match(found[0])
             if found:
@@ -175,6 +177,12 @@ def _logins(owner: Owner) -> frozenset[str]:
     words = owner.label.removesuffix(f"_{owner.number}").lower().split("_")
     tails = {"_".join(words[start:]) for start in range(2, len(words))} if owner.number else set()
     return frozenset({owner.login.lower(), *tails})
+
+
+def _is_whole_label(owner: Owner, person: Person) -> bool:
+    """Whether name and login of ``person`` are all that the label of ILIAS says, and not a part of it."""
+    words = names.spellings(owner.label.removesuffix(f"_{owner.number}"))
+    return bool(owner.login and owner.number and words & names.spellings(f"{person.name} {person.login}"))
 
 
 def _keys(person: Person) -> frozenset[str]:
