@@ -25,6 +25,7 @@ _EXIT_CODES = """\
 exit codes:
   0    done; of grade and check: every submission has an outcome, whatever its score
   1    the engine could not do it: a submission has no score (ENGINE_ERROR), no sandbox, no gradebook;
+       of collect and export: something is left for you, and is listed;
        of demo: a golden submission differs from what it must get; of replay: a verdict differs
   2    the command, its arguments or the course's settings are wrong
   130  stopped by Ctrl-C; what was graded is recorded

@@ -126,7 +126,8 @@ def _check_leaks(course: Course, assignments: Sequence[str], files: Mapping[str,
             shown = leaks(sources, Path(folder))
         if shown:
             raise SuiteError(
-                f"release/{name} shows what students must not see ({shown[0]}); run: autograder release {name}"
+                f"release/{name} shows what students must not see ({shown[0]}); "
+                f"run: autograder release {name}"
             )
 
 

@@ -195,7 +195,7 @@ def test_spellings_of_one_name(spelled):
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
-        ("Matrikelnr.;Nachname;Vorname;E-Mail-Adresse\n1;Müller;Jürgen;jm@uni.de\n2;Lovelace;Ada;al@uni.de\n", "utf-8"),
+        ("Matrikelnr.;Nachname;Vorname;E-Mail\n1;Müller;Jürgen;j@u.de\n2;Lovelace;Ada;a@u.de\n", "utf-8"),
         ("\ufeffMatrikelnummer,Name,Vorname\r\n1,Müller,Jürgen\r\n2,Lovelace,Ada\r\n", "utf-8"),
         ("ID Number\tFull name\n1\tJürgen Müller\n2\tAda Lovelace\n", "cp1252"),
         ("student id;Last name;First name;Gruppe\n1;Mueller;Juergen;A\n2;Lovelace;Ada;B\n", "utf-8"),
@@ -305,8 +305,8 @@ def test_times(text, utc):
 
 @pytest.mark.parametrize(
     "name",
-    ["EX1.ipynb", "Copy of ex1.ipynb", "Kopie von ex1.ipynb", "ex1 (1).ipynb", "ex1-2.ipynb", "ex1 - Kopie.ipynb",
-     "ex1_mueller.ipynb", "solution.ipynb", "Copy of Copy of ex1 (1).ipynb"],
+    ["EX1.ipynb", "Copy of ex1.ipynb", "Kopie von ex1.ipynb", "ex1 (1).ipynb", "ex1-2.ipynb",
+     "ex1 - Kopie.ipynb",     "ex1_mueller.ipynb", "solution.ipynb", "Copy of Copy of ex1 (1).ipynb"],
 )  # fmt: skip
 def test_one_notebook_whatever_it_is_called(settings, tmp_path, name):
     files = {f"ada/{name}": answer("ada"), "ada/report.pdf": b"pdf"}
@@ -373,8 +373,11 @@ def test_a_zip_in_the_zip(settings, tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"PK\x03\x04 not really", "is no zip, or it is damaged"), (zip_bytes({}), "no notebook: the zip is empty"),
-     (zip_bytes({"deep.zip": zip_bytes({"ex1.ipynb": answer("x")})}), "no notebook among its files: deep.zip")],
+    [
+        (b"PK\x03\x04 not really", "is no zip, or it is damaged"),
+        (zip_bytes({}), "no notebook: the zip is empty"),
+        (zip_bytes({"in.zip": zip_bytes({"ex1.ipynb": answer("x")})}), "no notebook among its files: in.zip"),
+    ],
 )  # fmt: skip
 def test_a_zip_in_the_zip_that_is_no_use(settings, tmp_path, data, message):
     files = {"ada/work.zip": data, "bob/ex1.ipynb": answer("bob")}

@@ -508,3 +508,51 @@ def test_a_hostile_id_is_text_in_the_plain_table(course, tmp_path):
 def test_arguments_that_do_not_go_together(course, capsys, arguments, message):
     assert run(course, "export", *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+# -- the page
+
+
+def test_the_commands_of_the_page_run_as_they_stand(tmp_path, monkeypatch, capsys):
+    """docs/platforms.md in its order, on made-up downloads, in a course of the page's names."""
+    root = tmp_path / "course"
+    names = ("ex1_tensors", "ex2_autograd")
+    for name in names:
+        write(root / "source" / name / f"{name}.ipynb", course_cells())
+    release(Course(root), grade=grade_in_process)
+    (root / "nbgrader_config.py").write_text("c = get_config()\n")
+    nb = (root / "release" / "ex1_tensors" / "ex1_tensors.ipynb").read_bytes()
+    monkeypatch.chdir(root)
+    make_zip(root / "moodle.zip", {"Ada Lovelace_1001_assignsubmission_file/ex1_tensors.ipynb": nb})
+    make_zip(root / "ilias.zip", {"Abgaben/Lovelace_Ada_al_7/20260101120000_ex1_tensors.ipynb": nb})
+    make_zip(root / "canvas.zip", {"lovelaceada_77_5001_ex1_tensors.ipynb": nb})
+    (root / "downloads" / "ada").mkdir(parents=True)
+    (root / "downloads" / "ada" / "ex1_tensors.ipynb").write_bytes(nb)
+    (root / "roster.csv").write_text("id;Vorname;Nachname\nada;Ada;Lovelace\n")
+    head = "Student,ID,SIS Login ID,Section,ex1 tensors (502)\n    Points Possible,,,,6\n"
+    (root / "gradebook.csv").write_text(f'{head}"Lovelace, Ada",77,ada,A,\n')
+    (root / "worksheet.csv").write_text(
+        "Identifier,Full name,Grade,Maximum grade,Last modified (grade),Feedback comments\n"
+        "Participant 1001,Ada Lovelace,,6.00,-,\n"
+    )
+    (root / "status.csv").write_text(f"{STATUS}0,7,ada,Lovelace,Ada,notgraded,,,,,\n")
+    page = (Path(cli.__file__).parents[1] / "docs" / "platforms.md").read_text(encoding="utf-8")
+    commands = [
+        line.split()[1:]
+        for block in re.findall(r"^```console\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
+    assert {words[0] for words in commands} == {"student", "collect", "grade", "export"}
+    course = Course(root, root / "suites")
+    for words in commands:
+        if words[0] == "grade":  # has tests of its own
+            with Recorder(course) as recorder:
+                for student, folder in course.submissions("ex1_tensors"):
+                    made = grade_in_process("ex1_tensors", folder / "ex1_tensors.ipynb")
+                    recorder.record(SubmissionResult("ex1_tensors", student, (made,)))
+            continue
+        assert cli.main(words) in (0, 1), (words, capsys.readouterr().err)
+    assert {student for student, _ in course.submissions("ex1_tensors")} == {"ada", "al"}
+    assert {path.name for path in (root / "export").iterdir()} == {
+        "canvas.csv", "ex1_tensors-grades.csv", "grades.csv", "status.csv",
+    }  # no pages: nothing was graded here  # fmt: skip
