@@ -1,4 +1,4 @@
-"""The command line: ``autograder release | grade | regrade | replay | check | calibrate | data | demo``.
+"""The command line: ``autograder release | collect | grade | export | …``.
 
 Only ``argparse`` is loaded before the arguments are understood, so ``--help`` answers at once. Errors are one
 message that ends with a cure; a traceback appears only with ``--debug``.

@@ -12,7 +12,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -289,6 +289,10 @@ class _Run:
                 line.notes.append(f"the earlier one: {kept.relative_to(self._course.root)}")
 
     def _collected(self, owner: Owner, person: Person, choice: Choice) -> Collected:
+        before = self._record.get(person.student)
+        if self._platform == "folder" and before is not None and before.platform != "folder":
+            # One that came by mail, say: the way back still leads to the platform.
+            return replace(before, version=(), archive=self._archive.name)
         return Collected(
             platform=self._platform,
             label=owner.label,

@@ -580,6 +580,14 @@ def test_what_lies_in_unmatched_can_be_collected_from_there(settings, tmp_path):
     assert rows(outcome) == {"bob": "new"} and (folder / "still.ipynb").exists()
 
 
+def test_one_that_came_by_mail_keeps_its_number_on_the_platform(settings, tmp_path):
+    collect(settings, "ilias", ilias(tmp_path, "20260101120000", "first"), "ex1")
+    mailed = make_zip(tmp_path / "mail.zip", {"ada/ex1.ipynb": answer("by mail")})
+    collect(settings, "folder", mailed, "ex1", replace=True)
+    record = read_record(settings.course, "ex1")["ada"]
+    assert (record.platform, record.number, record.archive) == ("ilias", "1", "mail.zip")
+
+
 def test_a_broken_record_is_named(settings, tmp_path):
     archive = make_zip(tmp_path / "f.zip", {"ada/ex1.ipynb": answer("ada")})
     record = settings.root / "downloaded" / "ex1" / "collected.json"
