@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +23,12 @@ from autograder import console
 from autograder.config import Config
 from autograder.display import clean_text
 from autograder.errors import StorageError, UsageError
-from autograder.layout import Course, check_student_id
-from autograder.lms import names, times
+from autograder.layout import Course
+from autograder.lms import times
 from autograder.lms.archives import Archive, DamagedFile, Entry, open_archive, printable
 from autograder.lms.choosing import Choice, choose
 from autograder.lms.layouts import PLATFORMS, Context, Handed, Owner, Reading, read_layout
+from autograder.lms.owners import described, is_somebody_else, own_id
 from autograder.lms.placing import State, Submission, place, set_time, state_of
 from autograder.lms.record import Collected, read_record, write_record
 from autograder.lms.roster import Person, Roster, read_roster
@@ -198,14 +200,14 @@ class _Run:
         lines: dict[Owner, Line] = {}
         claims: defaultdict[str, list[Owner]] = defaultdict(list)
         for owner in owned:
-            line = lines[owner] = Line(_described(owner))
+            line = lines[owner] = Line(described(owner))
             person = self._person(owner, line)
             if person is not None:
                 people[owner], line.student = person, person.student
                 claims[person.student].append(owner)
         for student, owners in claims.items():
             if len(owners) > 1:
-                who = ", ".join(_described(owner) for owner in owners)
+                who = ", ".join(described(owner) for owner in owners)
                 for owner in owners:
                     lines[owner].state, lines[owner].open = _AMBIGUOUS, True
                     lines[owner].notes.append(
@@ -216,7 +218,7 @@ class _Run:
 
     def _person(self, owner: Owner, line: Line) -> Person | None:
         if self._roster is None:
-            student = _own_id(self._platform, owner)
+            student = own_id(self._platform, owner)
             if student:
                 return Person(student)
             line.state, line.open = _UNMATCHED, True
@@ -242,7 +244,7 @@ class _Run:
         if choice.late:
             line.notes.insert(0, "late")
         before = self._record.get(person.student)
-        if before is not None and not self._replace and _somebody_else(before, self._platform, owner):
+        if before is not None and not self._replace and is_somebody_else(before, self._platform, owner):
             line.state, line.open = _AMBIGUOUS, True
             line.notes.insert(
                 0,
@@ -254,7 +256,7 @@ class _Run:
             line.state, line.open = _REFUSED, True
             line.notes.insert(0, choice.problem)
             return
-        time = choice.time or person.time
+        time = choice.time or _listed_time(owner, person)
         submission = Submission(person.student, self._assignment, choice.files, time, choice.version)
         try:
             self._place(submission, line)
@@ -337,29 +339,10 @@ class _Run:
         return f"they are in {folder.relative_to(self._course.root)}/ (and unchanged in the archive)"
 
 
-def _own_id(platform: str, owner: Owner) -> str:
-    """An id without a roster: what the platform makes unique, as far as its names go."""
-    if platform == "canvas":
-        return "-".join(part for part in (names.safe_id(owner.name), owner.number.lower()) if part)
-    if platform == "moodle":
-        return names.safe_id(owner.name)
-    try:
-        return check_student_id(owner.login)
-    except UsageError:
-        return names.safe_id(owner.login)
-
-
-def _somebody_else(before: Collected, platform: str, owner: Owner) -> bool:
-    """Whether the platform numbered the two as two people; its numbers hold within one assignment."""
-    return (
-        before.platform == platform and bool(before.number and owner.number) and before.number != owner.number
-    )
-
-
-def _described(owner: Owner) -> str:
-    return printable(owner.label) + (
-        f" {owner.number}" if owner.number and owner.number not in owner.label else ""
-    )
+def _listed_time(owner: Owner, person: Person) -> datetime | None:
+    """The roster's time, unless the roster is the worksheet of another assignment: its numbers are others."""
+    other = owner.number and person.number and owner.number != person.number
+    return None if other else person.time
 
 
 # -- what is shown

@@ -103,7 +103,14 @@ def test_canvas_late_resubmitted_anonymous_and_texts(settings, tmp_path):
 
 @pytest.mark.parametrize(
     "inner",
-    ["Übung_17/Abgaben", "Exercise_17/Submissions", "", "multi_feedback_Blatt_1_17", "Abgaben/Team 4"],
+    [
+        "Übung_17/Abgaben",
+        "Exercise_17/Submissions",
+        "",
+        "multi_feedback_Blatt_1_17",
+        "Abgaben/Team 4",
+        "Uebung_Blatt_1_17",
+    ],
 )
 def test_ilias_wherever_the_folders_are(settings, tmp_path, inner):
     base = f"{inner}/" if inner else ""
@@ -115,10 +122,13 @@ def test_ilias_wherever_the_folders_are(settings, tmp_path, inner):
             f"{base}von der Au_Eva Maria_eva_2345/ex1.ipynb": answer("one"),
             f"{base}von der Au_Eva Maria_eva_2345/ex1 (2).ipynb": answer("two"),
             f"{base}Lovelace_Ada_ada_3456/Verspätete Abgabe - ex1.ipynb": answer("late"),
+            f"{base}Feedback_files/to_Lovelace_Ada_ada_3456/from_X_Y_z_9/ex1.ipynb": answer("a peer"),
+            f"{base}list.xlsx": b"PK",
         },
     )
     outcome = collect(settings, "ilias", archive, "ex1", timezone="Europe/Berlin")
     assert rows(outcome) == dict.fromkeys(["jmueller", "eva", "ada"], "new")
+    assert len(outcome.ignored) == 2 and not outcome.open
     files = placed(settings)
     assert files["jmueller"]["ex1.ipynb"] == answer("new")
     assert files["jmueller"]["timestamp.txt"] == b"2026-01-02 11:00:00 UTC\n"
@@ -157,6 +167,22 @@ def test_a_folder_of_files_needs_names_that_it_knows(settings, tmp_path, roster)
     assert outcome.unknown == ["who_solution.ipynb"] and outcome.open
     kept = settings.root / "downloaded" / "ex1" / "unmatched" / "f" / "who_solution.ipynb"
     assert kept.read_bytes() == answer("who") and "downloaded/ex1/unmatched/f" in outcome.left
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"),
+    [
+        ("moodle", "Eve X_1_assignsubmission_file/Ada L_2_assignsubmission_file/ex1.ipynb"),
+        ("moodle", "Eve X_1_assignsubmission_file_Ada L_2_assignsubmission_file_ex1.ipynb"),
+        ("canvas", "evex_1_50_lovelaceada_2_51_ex1.ipynb"),
+        ("ilias", "Abgaben/X_Eve_eve_1/Abgaben/L_Ada_ada_2/ex1.ipynb"),
+        ("folder", "eve/ada_ex1.ipynb"),
+    ],
+)
+def test_a_name_of_ones_own_makes_nobody_else_the_author(tmp_path, platform, name):
+    found = reading(make_zip(tmp_path / "a.zip", {name: b"{}"}), platform)
+    (item,) = found.handed
+    assert item.owner.label.lower().startswith(("eve", "x_eve")) and item.owner.number in ("", "1")
 
 
 def test_the_wrong_platform_is_named(settings, tmp_path):
@@ -264,6 +290,20 @@ def test_moodles_worksheet_is_a_roster_with_times(settings, tmp_path, roster):
     collect(settings, "moodle", make_zip(tmp_path / "m.zip", files), "ex1", roster=people, timezone="UTC")
     assert set(placed(settings)) == {"jm@uni.de", "al@uni.de"}
     assert "timestamp.txt" not in placed(settings)["al@uni.de"]
+
+
+def test_the_times_of_another_assignments_worksheet_are_not_taken(settings, tmp_path, roster):
+    """Moodle numbers participants anew for each assignment; names still match."""
+    sheet = (
+        "Identifier,Full name,Grade,Last modified (submission)\n"
+        'Participant {},Ada Lovelace,,"Tuesday, 3 March 2026, 2:05 PM"\n'
+    )
+    archive = make_zip(tmp_path / "m.zip", {"Ada Lovelace_7_assignsubmission_file/ex1.ipynb": answer("ada")})
+    collect(settings, "moodle", archive, "ex1", roster=roster(sheet.format(6)), timezone="UTC")
+    assert set(placed(settings)["ada-lovelace"]) == {"ex1.ipynb"}
+    outcome = collect(settings, "moodle", archive, "ex1", roster=roster(sheet.format(7)), timezone="UTC")
+    assert rows(outcome) == {"ada-lovelace": "same"}
+    assert placed(settings)["ada-lovelace"]["timestamp.txt"].startswith(b"2026-03-03 ")
 
 
 def test_a_row_that_cannot_be_used_is_named(roster):

@@ -210,6 +210,7 @@ def test_moodles_german_worksheet_keeps_its_dialect(moodle, tmp_path):
         (("Grade,", "Note,"), "has no column 'Grade' or 'Bewertung'"),
         (("Participant ", "Somebody "), None),
         (("Identifier", "Whatever"), "no column 'Identifier'"),
+        (("Participant 1", "Participant 2"), "is the worksheet of another assignment"),
     ],
 )
 def test_worksheets_that_do_not_fit(moodle, tmp_path, capsys, change, message):

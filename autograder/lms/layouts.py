@@ -144,6 +144,7 @@ def _canvas(entries: Sequence[Entry], context: Context, reading: Reading) -> Non
 
 # -- ILIAS
 
+_ANSWERS: Final = (".ipynb", ".zip", ".py")
 _ILIAS_OWNER: Final = re.compile(r"(?P<names>.+_.*)_(?P<login>[^_]+)_(?P<number>\d+)")
 _ILIAS_TIME: Final = re.compile(r"(\d{14})_(.+)")
 _ILIAS_LATE: Final = re.compile(r"(?:versp(?:ä|ae|a|_+)tete|late)\b[^-]{0,30}- ", re.IGNORECASE)
@@ -151,15 +152,20 @@ _COPY: Final = re.compile(r"(?P<stem>.+) \((?P<number>\d+)\)(?P<ext>\.[^.]*)?")
 
 
 def _ilias(entries: Sequence[Entry], context: Context, reading: Reading) -> None:
+    titles = _titles(entries)
     for entry in entries:
         folders = entry.path.parts[:-1]
-        matches = [(depth, _ILIAS_OWNER.fullmatch(part)) for depth, part in enumerate(folders)]
-        owners = [(depth, found) for depth, found in matches if found]
-        if not owners or folders[0] == "Feedback_files":
+        begin = 1 if folders and folders[0] in titles else 0
+        # The first one counts: further down it is a folder that the student has named.
+        matches = [(depth, _ILIAS_OWNER.fullmatch(part)) for depth, part in enumerate(folders)][begin:]
+        depth, found = next(((depth, found) for depth, found in matches if found), (0, None))
+        listed = found is None and entry.path.suffix.lower() not in _ANSWERS
+        if "Feedback_files" in folders or listed:
+            reading.ignored.append(f"{entry.path}: a list or a peer's feedback, put there by ILIAS")
+            continue
+        if found is None:
             reading.unknown.append(entry)
             continue
-        # The first one below "Abgaben" or a team: the student may have handed in a folder of such a name.
-        depth, found = owners[0] if len(owners) == 1 else _below_title(owners, folders)
         owner = Owner(found[0], found["names"].replace("_", " "), found["login"], found["number"])
         *inner, name = entry.path.parts[depth + 1 :]
         late = _ILIAS_LATE.match(name)
@@ -173,15 +179,18 @@ def _ilias(entries: Sequence[Entry], context: Context, reading: Reading) -> None
         reading.handed.append(Handed(owner, entry, path, version, time, late is not None))
 
 
-def _below_title(
-    owners: list[tuple[int, re.Match[str]]], folders: Sequence[str]
-) -> tuple[int, re.Match[str]]:
-    """Of several folders that look like a person's: the exercise's title may look like one as well."""
-    for depth, found in owners:
-        before = folders[depth - 1] if depth else ""
-        if before in ("Abgaben", "Submissions") or re.match(r"(?i)(team|multi_feedback|feedback)", before):
-            return depth, found
-    return owners[0]
+def _titles(entries: Sequence[Entry]) -> set[str]:
+    """Outermost folders that are an exercise's title, which may look like a person: ``Blatt_1_Tensoren_17``."""
+    below: dict[str, set[str]] = {}
+    for entry in entries:
+        below.setdefault(entry.path.parts[0], set()).update(entry.path.parts[1:2])
+    return {
+        top
+        for top, inner in below.items()
+        if top.startswith("multi_feedback")
+        or inner & {"Abgaben", "Submissions"}
+        or (len(below) == 1 and sum(_ILIAS_OWNER.fullmatch(name) is not None for name in inner) > 1)
+    }
 
 
 # -- a folder

@@ -63,6 +63,7 @@ def export(
             "the grading "
             "worksheet of the assignment from Moodle"
         )
+    _check_assignment(table, {person.number for person in people.values()}, record)
     rows, made.left_out = assign_rows(graded, people.items(), "moodle", record, roster)
     comment, locked, top = table.column(*_COMMENT), table.column(*_LOCKED), table.column(*_MAXIMUM)
     pages: dict[str, bytes] = {}
@@ -88,6 +89,16 @@ def export(
     if pages:
         made.files[f"{assignment}-feedback.zip"] = zip_of(pages)
     return made
+
+
+def _check_assignment(table: Table, numbers: set[str], record: Mapping[str, Collected]) -> None:
+    """Moodle numbers participants anew for each assignment: the worksheet of another one has none of ours."""
+    collected = {entry.number for entry in record.values() if entry.platform == "moodle" and entry.number}
+    if collected and not collected & numbers:
+        raise UsageError(
+            f"{table.path} is the worksheet of another assignment: none of the {len(collected)} participants "
+            "whose submissions were collected is in it; download the one of this assignment"
+        )
 
 
 def _value(grades: Grades, maximum: str, table: Table, scale: bool) -> tuple[str, str]:
