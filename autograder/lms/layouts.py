@@ -180,7 +180,7 @@ def _ilias(entries: Sequence[Entry], context: Context, reading: Reading) -> None
 
 
 def _titles(entries: Sequence[Entry]) -> set[str]:
-    """Outermost folders that are an exercise's title, which may look like a person: ``Blatt_1_Tensoren_17``."""
+    """Outermost folders that are an exercise's title, which may look like a person: ``Blatt_1_Tensor_17``."""
     below: dict[str, set[str]] = {}
     for entry in entries:
         below.setdefault(entry.path.parts[0], set()).update(entry.path.parts[1:2])
@@ -234,8 +234,8 @@ def _unwrapped(entries: Sequence[Entry], context: Context) -> tuple[Sequence[Ent
         return entries, 1
     # Without a roster: several folders, or several files that name a student, are a class.
     folders = {entry.path.parts[1] for entry in entries if len(entry.path.parts) > 2}
-    named = [name for name in inner if _student_before(name, context)]
-    return entries, 1 if len(folders) > 1 or named else 0
+    named = {student for name in inner if (student := _student_before(name, context))}
+    return entries, 1 if len(folders | named) > 1 else 0
 
 
 def _flat(entry: Entry, name: str, context: Context, reading: Reading) -> None:
