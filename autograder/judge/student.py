@@ -159,7 +159,9 @@ class Student:
             raise SuiteError("patch takes exactly one of returns=, raises=, value=")
         kind, value = next(iter(how.items()))
         number = next(_PATCHES)
-        self._peer.defer("patch", number=number, path=path, how=kind, value=value)
+        # A reference could be one that the sandbox does not know, which only an answer can tell.
+        send = self._peer.defer if value is None or type(value) in (bool, int, float, str) else self.ask
+        send("patch", number=number, path=path, how=kind, value=value)
         try:
             yield
         finally:
@@ -209,9 +211,10 @@ class Student:
             del self.calls[_MAX_CALLS:]
             self.calls.append(call)  # before it runs: it may never return
         try:
-            reply = self.ask(
-                "call", target=target, args=args, kwargs=kwargs, keep=keep, watch=watch, grad=grad
-            )
+            fields: dict[str, Any] = {"kwargs": kwargs} if kwargs else {}
+            unusual = {"keep": (keep, False), "watch": (watch, True), "grad": (grad, True)}
+            fields |= {name: is_now for name, (is_now, usual) in unusual.items() if is_now != usual}
+            reply = self.ask("call", target=target, args=args, **fields)
             if type(reply) is not dict:
                 raise StudentError("WireError", (), "an answer that is none", "")
         except StudentError as error:

@@ -37,6 +37,7 @@ class Agent:
         self.objects = Objects(frontend)
         self.objects.seed(seed)
         self._ending: list[int] = []
+        self._failed: BaseException | None = None
         self._operations: dict[str, Callable[..., Any]] = {
             **operations(self.objects),
             "cell": self._cell,
@@ -51,7 +52,6 @@ class Agent:
                 header, payload = self.channel.receive()
                 request = decode(header, payload, self.objects.resolve, bounds=Bounds(), trusted=True)
                 operation = request.pop("op")
-                before = request.pop("before", ())
             except WireError as error:
                 self._reply({"failed": {"type": "WireError", "kinds": [], "text": str(error), "trace": ""}})
                 continue
@@ -60,15 +60,27 @@ class Agent:
                 self._reply({"failed": explain(error)})
                 continue
             try:
-                for other in before:
-                    self._operations[other.pop("op")](**other)
+                if operation == "before":
+                    self._do(request["requests"])
+                    continue
+                failed, self._failed = self._failed, None
                 if operation == "fork":
                     self._fork()
                     continue
+                if failed is not None:
+                    raise failed
                 result = self._operations[operation](**request)
                 self._reply({"ok": result})
             except BaseException as error:  # student code behind any of these may raise anything
                 self._reply({"failed": explain(error)})
+
+    def _do(self, requests: list[dict[str, Any]]) -> None:
+        """Requests without an answer; the failure of one is that of the next request."""
+        try:
+            for request in requests:
+                self._operations[request.pop("op")](**request)
+        except BaseException as error:  # what is patched may be the student's
+            self._failed = error
 
     def _reply(self, message: dict[str, Any]) -> None:
         try:

@@ -80,7 +80,7 @@ class Peer:
         try:
             if op in _TIMED:
                 fields["wall_s"] = wall_s
-            self.channel.send(encode(self._message(op, fields), self.hold, judge=True), wall_s)
+            self.channel.send(self._frames({"op": op, **fields}), wall_s)
             header, payload = self.channel.receive(wall_s + GRACE_S)
             answer = decode(header, payload, self.resolve, bounds=self.channel.bounds)
         except (SandboxDied, SandboxTimeout, WireError) as error:
@@ -93,9 +93,12 @@ class Peer:
         self.dead = WireError("an answer that is none")
         raise self.dead
 
-    def _message(self, op: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _frames(self, message: dict[str, Any]) -> list[memoryview | bytes]:
+        """The frame of ``message`` behind one with what was deferred: the agent does that first, so that what
+        ``message`` refers to is what is there then."""
         before, self._deferred = self._deferred, []
-        return {"before": before, "op": op, **fields} if before else {"op": op, **fields}
+        chunks = encode({"op": "before", "requests": before}, self.hold, judge=True) if before else []
+        return chunks + encode(message, self.hold, judge=True)
 
     def _within(self, wall_s: float) -> float:
         return max(0.05, min(wall_s, self.deadline - time.monotonic()))
@@ -183,7 +186,7 @@ class Sandbox(Peer):
                 raise self.dead
             try:
                 wall_s = self._within(wall_s)
-                self.channel.send(encode(self._message("fork", {}), judge=True), wall_s)
+                self.channel.send(self._frames({"op": "fork"}), wall_s)
                 self.channel.send_descriptor(theirs.fileno(), wall_s)
                 header, payload = self.channel.receive(wall_s)
                 answer = decode(header, payload, self.resolve)

@@ -87,17 +87,19 @@ class Objects:
         self,
         target: Any,
         args: list[Any],
-        kwargs: dict[str, Any],
         wall_s: float,
+        kwargs: dict[str, Any] | None = None,
         keep: bool = False,
         watch: bool = True,
         grad: bool = True,
     ) -> dict[str, Any]:
-        """Call ``target``. The reply holds ``value`` or ``error``, and what the call did besides."""
+        """Call ``target``. The reply holds ``value`` or ``error``, and what the call did besides, as far as
+        there is anything: most calls do nothing, and each entry takes time on both sides."""
+        kwargs = kwargs or {}
         leaves = [t for t in _tensors([args, kwargs]) if t.requires_grad]
         before = _images(args, kwargs) if watch else None
         rng = _rng_state() if watch else None
-        reply: dict[str, Any] = {"error": None, "value": None, "timeout": False}
+        reply: dict[str, Any] = {}
         started = time.perf_counter()
         with self.frontend.captured() as printed:
             try:
@@ -116,13 +118,13 @@ class Objects:
                 reply["timeout"] = True
             except BaseException as error:  # student code may raise SystemExit, KeyboardInterrupt, anything
                 reply["error"] = explain(error)
-            reply["stdout"] = printed()
+            if text := printed():
+                reply["stdout"] = text
         reply["wall_s"] = time.perf_counter() - started
-        if before is not None:
-            reply["changed"] = _changed(before, args, kwargs)
-            reply["rng"] = [
-                name for name, state in _rng_state().items() if rng is not None and rng[name] != state
-            ]
+        if before is not None and (changed := _changed(before, args, kwargs)):
+            reply["changed"] = changed
+        if rng is not None and (now := _rng_state()) != rng:
+            reply["rng"] = [name for name, state in now.items() if rng[name] != state]
         return reply
 
     def vjp(self, call: int, grads: list[torch.Tensor | None]) -> dict[str, Any]:
