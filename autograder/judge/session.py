@@ -152,6 +152,7 @@ def with_judge(
             suites = {name: _suite(name, folder, items) for name, folder in folders.items()}
             gc.collect()
             gc.freeze()  # judge workers are forked from here
+            gc.set_threshold(20_000, 20, 50)  # checks make many small objects and hardly any cycles
             serve(Judge(plugin, suites, data))
         except BaseException as error:  # carried past pytest, which would print it and go on
             failure.append(error)

@@ -9,6 +9,7 @@ judge sends one vector-Jacobian request for each call it passes, and parameters 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import reprlib
 import sys
 import time
@@ -29,6 +30,8 @@ __all__ = ["CallRecord", "NotDefined", "RemoteObject", "Student", "StudentError"
 _MAX_CALLS: Final = 60
 _MAX_FRAMES: Final = 2
 """What one check may receive, in largest frames: all of it may be held until the check ends."""
+_PATCHES: Final = itertools.count(1)
+"""Numbers of patches: several students share a peer, one after the other."""
 _REFERABLE: Final = ("builtins", "collections", "math", "numpy", "operator", "sklearn", "torch")
 
 
@@ -62,6 +65,7 @@ class Student:
         self._deadline = time.monotonic() + wall_s
         self._received_before = peer.channel.received
         self._probes_loaded = False
+        self._callable: dict[str, str] = {}
         self.calls: list[CallRecord] = []
         """Recorded calls of this check, oldest first."""
         self.plain: tuple[str, str] | None = None
@@ -80,11 +84,15 @@ class Student:
 
         :raises NotDefined: the notebook does not define it.
         """
+        if name in self._callable:
+            return RemoteObject(self, Reference("name", name), self._callable[name], name)
         found = self.ask("get", name=name)
         if type(found) is not dict or found.get("found") is not True:
             raise NotDefined(_missing(name, found))
         if found.get("callable") is True:
-            return RemoteObject(self, Reference("name", name), str(found.get("type", "function"))[:200], name)
+            # Asked for once: the reference is looked up anew at each call anyway.
+            self._callable[name] = str(found.get("type", "function"))[:200]
+            return RemoteObject(self, Reference("name", name), self._callable[name], name)
         self.plain = (name, str(found.get("type"))[:200])
         return found.get("value")
 
@@ -150,21 +158,18 @@ class Student:
         if len(how) != 1 or next(iter(how)) not in ("returns", "raises", "value"):
             raise SuiteError("patch takes exactly one of returns=, raises=, value=")
         kind, value = next(iter(how.items()))
-        number = None
-        try:
-            number = self.ask("patch", path=path, how=kind, value=value)
-        except StudentError as error:
-            if error.type_name not in ("AttributeError", "LookupError"):
-                raise
+        number = next(_PATCHES)
+        # A reference could be one that the sandbox does not know, which only an answer can tell.
+        send = self._peer.defer if value is None or type(value) in (bool, int, float, str) else self.ask
+        send("patch", number=number, path=path, how=kind, value=value)
         try:
             yield
         finally:
-            if type(number) is int and not self._peer.dead:
-                self.ask("unpatch", number=number)
+            self._peer.defer("unpatch", number=number)
 
     def seed(self, number: int) -> None:
-        """Seed ``random``, numpy and torch in the sandbox."""
-        self.ask("seed", number=number)
+        """Seed ``random``, numpy and torch in the sandbox, before the next request."""
+        self._peer.defer("seed", number=number)
 
     # -- requests
 
@@ -206,9 +211,10 @@ class Student:
             del self.calls[_MAX_CALLS:]
             self.calls.append(call)  # before it runs: it may never return
         try:
-            reply = self.ask(
-                "call", target=target, args=args, kwargs=kwargs, keep=keep, watch=watch, grad=grad
-            )
+            fields: dict[str, Any] = {"kwargs": kwargs} if kwargs else {}
+            unusual = {"keep": (keep, False), "watch": (watch, True), "grad": (grad, True)}
+            fields |= {name: is_now for name, (is_now, usual) in unusual.items() if is_now != usual}
+            reply = self.ask("call", target=target, args=args, **fields)
             if type(reply) is not dict:
                 raise StudentError("WireError", (), "an answer that is none", "")
         except StudentError as error:

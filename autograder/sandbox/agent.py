@@ -37,9 +37,10 @@ class Agent:
         self.objects = Objects(frontend)
         self.objects.seed(seed)
         self._ending: list[int] = []
+        self._failed: BaseException | None = None
         self._operations: dict[str, Callable[..., Any]] = {
             **operations(self.objects),
-            "cell": self.frontend.run_cell,
+            "cell": self._cell,
             "hello": lambda: missing,
             "end_branch": self._end_branch,
         }
@@ -58,14 +59,28 @@ class Agent:
                 # A handle, name or probe that is not there (any more).
                 self._reply({"failed": explain(error)})
                 continue
-            if operation == "fork":
-                self._fork()
-                continue
             try:
+                if operation == "before":
+                    self._do(request["requests"])
+                    continue
+                failed, self._failed = self._failed, None
+                if operation == "fork":
+                    self._fork()
+                    continue
+                if failed is not None:
+                    raise failed
                 result = self._operations[operation](**request)
                 self._reply({"ok": result})
             except BaseException as error:  # student code behind any of these may raise anything
                 self._reply({"failed": explain(error)})
+
+    def _do(self, requests: list[dict[str, Any]]) -> None:
+        """Requests without an answer; the failure of one is that of the next request."""
+        try:
+            for request in requests:
+                self._operations[request.pop("op")](**request)
+        except BaseException as error:  # what is patched may be the student's
+            self._failed = error
 
     def _reply(self, message: dict[str, Any]) -> None:
         try:
@@ -73,6 +88,19 @@ class Agent:
         except BaseException as error:  # a value that fights back while it is read
             chunks = encode({"failed": explain(error)})
         self.channel.send(chunks)
+
+    def _cell(self, **fields: Any) -> dict[str, Any]:
+        """Run a cell. What a stopped one started ends with it: it would take time and memory from the tasks
+        that follow."""
+        result = self.frontend.run_cell(**fields)
+        if result["timeout"] and os.getpid() == 1:  # of a process namespace, which holds only what it started
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(-1, signal.SIGKILL)
+                deadline = time.monotonic() + 0.5
+                while time.monotonic() < deadline:
+                    if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                        time.sleep(0.005)
+        return result
 
     def _fork(self) -> None:
         """Answer the judge's checks in a copy of this process, over the socket that comes with the

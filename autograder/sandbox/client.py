@@ -28,10 +28,13 @@ from autograder.errors import SandboxDied, SandboxError, SandboxTimeout, WireErr
 from autograder.sandbox import cgroup
 from autograder.wire import Channel, Handle, Hold, Reference, decode, encode
 
-__all__ = ["Branch", "Peer", "RemoteFailure", "Sandbox"]
+__all__ = ["READ_AHEAD", "Branch", "Peer", "RemoteFailure", "Sandbox"]
 
 GRACE_S = 1.0
 """What the sandbox gets to answer by itself after a limit, before it is killed."""
+
+READ_AHEAD = 1 << 16
+"""Bytes the judge reads at once: a small answer comes in one piece."""
 
 _END_S = 2.0
 """What a sandbox gets to say how a copy of it ended; it waits half a second for that itself."""
@@ -58,6 +61,12 @@ class Peer:
         self.dead: SandboxError | None = None
         self.deadline = math.inf
         """When, on the monotonic clock, the whole submission is over: no request waits longer."""
+        self._deferred: list[dict[str, Any]] = []
+
+    def defer(self, op: str, **fields: Any) -> None:
+        """Let the next request carry this one with it, to be done before it: nobody waits for its answer, and
+        its failure is that of the request."""
+        self._deferred.append({"op": op, **fields})
 
     def request(self, op: str, *, wall_s: float, **fields: Any) -> Any:
         """The agent's answer to one request.
@@ -71,7 +80,7 @@ class Peer:
         try:
             if op in _TIMED:
                 fields["wall_s"] = wall_s
-            self.channel.send(encode({"op": op, **fields}, self.hold, judge=True), wall_s)
+            self.channel.send(self._frames({"op": op, **fields}), wall_s)
             header, payload = self.channel.receive(wall_s + GRACE_S)
             answer = decode(header, payload, self.resolve, bounds=self.channel.bounds)
         except (SandboxDied, SandboxTimeout, WireError) as error:
@@ -83,6 +92,13 @@ class Peer:
             raise RemoteFailure(answer["failed"])
         self.dead = WireError("an answer that is none")
         raise self.dead
+
+    def _frames(self, message: dict[str, Any]) -> list[memoryview | bytes]:
+        """The frame of ``message`` behind one with what was deferred: the agent does that first, so that what
+        ``message`` refers to is what is there then."""
+        before, self._deferred = self._deferred, []
+        chunks = encode({"op": "before", "requests": before}, self.hold, judge=True) if before else []
+        return chunks + encode(message, self.hold, judge=True)
 
     def _within(self, wall_s: float) -> float:
         return max(0.05, min(wall_s, self.deadline - time.monotonic()))
@@ -117,6 +133,9 @@ class Branch(Peer):
     def _end(self, *, dead: bool = False) -> int | None:
         pid, self.pid = self.pid, 0
         if not pid or self.sandbox.dead:
+            return None
+        if not dead:  # it ends by itself, as its wire is closed; the next request makes sure
+            self.sandbox.defer("end_branch", pid=pid, dead=False)
             return None
         try:
             status = self.sandbox.request("end_branch", pid=pid, dead=dead, wall_s=_END_S)
@@ -167,7 +186,7 @@ class Sandbox(Peer):
                 raise self.dead
             try:
                 wall_s = self._within(wall_s)
-                self.channel.send(encode({"op": "fork"}), wall_s)
+                self.channel.send(self._frames({"op": "fork"}), wall_s)
                 self.channel.send_descriptor(theirs.fileno(), wall_s)
                 header, payload = self.channel.receive(wall_s)
                 answer = decode(header, payload, self.resolve)
@@ -180,7 +199,7 @@ class Sandbox(Peer):
             ours.close()
             self.dead = WireError("the sandbox could not be copied")
             raise self.dead
-        return Branch(Channel(ours, self.channel.bounds), self, pid)
+        return Branch(Channel(ours, self.channel.bounds, ahead=READ_AHEAD), self, pid)
 
     def oom_killed(self) -> bool:
         """Whether the kernel or the zygote ended a process of this sandbox for want of memory."""

@@ -8,11 +8,13 @@ nobody.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import fcntl
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +22,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
+from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -189,8 +192,68 @@ def _bundle(data: Any) -> dict[str, Any]:
     return bundle
 
 
+class _Compiler(CachingCompiler):
+    """Uses the tree that :meth:`_Shell.transform_cell` has made already."""
+
+    parsed: tuple[str, ast.Module] | None = None
+
+    def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
+        parsed, self.parsed = self.parsed, None
+        if parsed is not None and parsed[0] == source and symbol == "exec" and self.flags == _NO_FUTURE:
+            return parsed[1]
+        return super().ast_parse(source, filename, symbol)
+
+
+_NO_FUTURE: Final = CachingCompiler().flags  # type: ignore[no-untyped-call]
+"""Flags as long as no cell has imported anything from ``__future__``."""
+_PROMPT: Final = re.compile(r"\s|In \[|\.\.\.|>>>")
+_CONTINUED: Final = re.compile(r"\s*\.\.\.")
+
+
 class _Shell(InteractiveShell):
     sink: ClassVar[_Sink]
+    usual: tuple[Any, ...] = ()
+    """The transformers of input that there are before students add their own."""
+
+    @property
+    def compiler(self) -> _Compiler:
+        """What turns cells into code."""
+        return cast(_Compiler, self.compile)
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """IPython tokenizes each cell in Python to find its own syntax, which takes longer than most cells run.
+
+        None of that syntax is valid Python, except in cells of one line (``ls``) and behind prompts or an
+        indent: any other cell that can be parsed is left as it is.
+        """
+        self.compiler.parsed = None
+        lines = raw_cell.splitlines(keepends=True)
+        while lines and not lines[0].strip():
+            del lines[0]  # as IPython does
+        prompts = len(lines) < 2 or _PROMPT.match(lines[0]) or _CONTINUED.match(lines[1])
+        if not prompts and self.transformers() == self.usual:
+            cell = "".join(lines) if raw_cell.endswith("\n") else "".join(lines) + "\n"
+            with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+                self.compiler.parsed = (cell, ast.parse(cell))
+                return cell
+        return str(super().transform_cell(raw_cell))  # type: ignore[no-untyped-call]
+
+    def transformers(self) -> tuple[Any, ...]:
+        """All transformers of input, in order."""
+        manager = self.input_transformer_manager
+        return (
+            *manager.cleanup_transforms,
+            *manager.line_transforms,
+            *manager.token_transformers,
+            *self.input_transformers_post,
+        )
+
+    def should_run_async(self, raw_cell: str, **options: Any) -> bool:
+        """Without compiling the cell once more where it is known to be plain Python."""
+        parsed = self.compiler.parsed
+        if parsed is not None and "await" not in parsed[0] and "async" not in parsed[0]:
+            return False
+        return bool(super().should_run_async(raw_cell, **options))
 
     def system(self, cmd: str) -> None:
         """``!cmd``: a subprocess whose output lands in the cell, with nothing on its standard input."""
@@ -255,8 +318,10 @@ class Frontend:
             display_pub_class=_DisplayPublisher,
             displayhook_class=_DisplayHook,
             user_module=None,
+            compiler_class=_Compiler,
         )
         self.shell.execution_count = 1
+        self.shell.usual = self.shell.transformers()
         builtins.input = _no_input
         self._files: dict[str, int] = {}
 

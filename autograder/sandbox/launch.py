@@ -22,7 +22,7 @@ from autograder.datasets import SAMPLES, DataSets
 from autograder.errors import SandboxError, SandboxUnavailable
 from autograder.limits import Limits
 from autograder.sandbox import cgroup, jail
-from autograder.sandbox.client import Sandbox
+from autograder.sandbox.client import READ_AHEAD, Sandbox
 from autograder.sandbox.stored import store
 from autograder.sandbox.warmup import PARTS
 from autograder.stages import Stages
@@ -173,7 +173,10 @@ class Zygote:
                     raise
                 raise SandboxUnavailable(f"the zygote is gone ({error}); start the command again") from error
         sandbox = Sandbox(
-            Channel(wire_ours, Bounds(payload_bytes=limits.frame_mb << 20)), status_ours, pidfd, group
+            Channel(wire_ours, Bounds(payload_bytes=limits.frame_mb << 20), ahead=READ_AHEAD),
+            status_ours,
+            pidfd,
+            group,
         )
         try:
             if group is not None:

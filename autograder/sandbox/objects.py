@@ -7,6 +7,7 @@ nothing else: the judge believes only plain values, and compares them itself.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import difflib
 import importlib
 import inspect
@@ -29,6 +30,9 @@ __all__ = ["Objects", "explain", "operations"]
 _WATCH_BYTES: Final = 8 << 20
 _MAX_ITEMS: Final = 10_000
 _MISSING: Final = object()
+_IN_NUMPY: Final = frozenset({torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool})
+_NUMPY_STATE_BYTES: Final = 625 * 4
+"""``mt19937_state`` of numpy's generator: 624 words and the position in them."""
 
 
 class Objects:
@@ -83,17 +87,19 @@ class Objects:
         self,
         target: Any,
         args: list[Any],
-        kwargs: dict[str, Any],
         wall_s: float,
+        kwargs: dict[str, Any] | None = None,
         keep: bool = False,
         watch: bool = True,
         grad: bool = True,
     ) -> dict[str, Any]:
-        """Call ``target``. The reply holds ``value`` or ``error``, and what the call did besides."""
+        """Call ``target``. The reply holds ``value`` or ``error``, and what the call did besides, as far as
+        there is anything: most calls do nothing, and each entry takes time on both sides."""
+        kwargs = kwargs or {}
         leaves = [t for t in _tensors([args, kwargs]) if t.requires_grad]
         before = _images(args, kwargs) if watch else None
         rng = _rng_state() if watch else None
-        reply: dict[str, Any] = {"error": None, "value": None, "timeout": False}
+        reply: dict[str, Any] = {}
         started = time.perf_counter()
         with self.frontend.captured() as printed:
             try:
@@ -112,13 +118,13 @@ class Objects:
                 reply["timeout"] = True
             except BaseException as error:  # student code may raise SystemExit, KeyboardInterrupt, anything
                 reply["error"] = explain(error)
-            reply["stdout"] = printed()
+            if text := printed():
+                reply["stdout"] = text
         reply["wall_s"] = time.perf_counter() - started
-        if before is not None:
-            reply["changed"] = _changed(before, args, kwargs)
-            reply["rng"] = [
-                name for name, state in _rng_state().items() if rng is not None and rng[name] != state
-            ]
+        if before is not None and (changed := _changed(before, args, kwargs)):
+            reply["changed"] = changed
+        if rng is not None and (now := _rng_state()) != rng:
+            reply["rng"] = [name for name, state in now.items() if rng[name] != state]
         return reply
 
     def vjp(self, call: int, grads: list[torch.Tensor | None]) -> dict[str, Any]:
@@ -151,10 +157,16 @@ class Objects:
             exec(compile(source, f"<probes {module}>", "exec"), loaded.__dict__)  # the judge's own source
             self._probes[module] = loaded
 
-    def patch(self, path: str, how: str, value: Any) -> int:
-        """Replace ``package.attribute``. ``how``: "value", "returns" (a function giving it) or "raises"."""
+    def patch(self, number: int, path: str, how: str, value: Any) -> None:
+        """Replace ``package.attribute``. ``how``: "value", "returns" (a function giving it) or "raises".
+
+        A path that does not exist is left alone. ``number`` is for :meth:`unpatch`.
+        """
         owner_path, _, name = path.rpartition(".")
-        owner = _dotted(owner_path)
+        try:
+            owner = _dotted(owner_path)
+        except (AttributeError, LookupError):
+            return
         replacement = value
         if how == "returns":
 
@@ -166,15 +178,15 @@ class Objects:
             def replacement(*_: Any, **__: Any) -> Any:
                 raise RuntimeError(value)
 
-        number = next(self._numbers)
         # From __dict__, so that a staticmethod comes back as one.
         self._patches[number] = (owner, name, vars(owner).get(name, _MISSING))
         setattr(owner, name, replacement)
-        return number
 
     def unpatch(self, number: int) -> None:
         """Undo one :meth:`patch`."""
-        owner, name, old = self._patches.pop(number)
+        owner, name, old = self._patches.pop(number, (None, "", _MISSING))
+        if owner is None:
+            return
         if old is _MISSING:
             delattr(owner, name)
         else:
@@ -184,7 +196,11 @@ class Objects:
         """Seed ``random``, numpy and torch."""
         random.seed(number)
         np.random.seed(number % 2**32)
-        torch.manual_seed(number)
+        # torch.manual_seed seeds every kind of accelerator as well, and takes longer than most answers.
+        if torch.cuda.is_available() or torch.backends.mps.is_available():
+            torch.manual_seed(number)
+        else:
+            torch.default_generator.manual_seed(number)
 
 
 def _dotted(path: str) -> Any:
@@ -228,8 +244,19 @@ def _tensors(value: Any, depth: int = 0) -> list[torch.Tensor]:
     return []
 
 
-def _image(value: Any) -> bytes | None:
-    """The bytes that stand for a value on the wire; None when it is too large or no data."""
+def _image(value: Any) -> Any:
+    """What stands for the content of a value, to be compared; None when it is too large or no data."""
+    if (
+        type(value) is torch.Tensor
+        and value.is_cpu
+        and value.layout is torch.strided
+        and value.dtype in _IN_NUMPY
+        and not value.is_neg()
+    ):
+        if value.numel() * value.element_size() >= _WATCH_BYTES:
+            return None
+        # Short for what the encoder would make of it, as most arguments are small tensors.
+        return value.dtype, value.shape, value.requires_grad, value.detach().numpy().tobytes()
     try:
         chunks = encode(value)
     except TypeError:
@@ -237,7 +264,7 @@ def _image(value: Any) -> bytes | None:
     return b"".join(bytes(chunk) for chunk in chunks) if sum(map(len, chunks)) < _WATCH_BYTES else None
 
 
-def _images(args: list[Any], kwargs: dict[str, Any]) -> dict[int | str, bytes | None]:
+def _images(args: list[Any], kwargs: dict[str, Any]) -> dict[int | str, Any]:
     return {key: _image(value) for key, value in _numbered(args, kwargs)}
 
 
@@ -247,7 +274,7 @@ def _numbered(args: list[Any], kwargs: dict[str, Any]) -> list[tuple[int | str, 
 
 
 def _changed(
-    before: dict[int | str, bytes | None], args: list[Any], kwargs: dict[str, Any]
+    before: dict[int | str, Any], args: list[Any], kwargs: dict[str, Any]
 ) -> list[list[Any]]:
     """``[position or name, value now]`` of each argument whose content is no longer what was sent."""
     changed = []
@@ -267,8 +294,12 @@ def _rng_state() -> dict[str, Any]:
 
 
 def _numpy_state() -> Any:
+    generator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    if type(generator) is np.random.MT19937:
+        # np.random.get_state() makes an array and a tuple, which takes longer than most answers.
+        return ctypes.string_at(generator.ctypes.state_address, _NUMPY_STATE_BYTES)
     state: Any = np.random.get_state()
-    return state[1].tobytes(), state[2]
+    return repr(state)
 
 
 def explain(error: BaseException) -> dict[str, Any]:

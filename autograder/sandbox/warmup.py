@@ -37,6 +37,7 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
 
     import matplotlib
     import numpy as np
+    import numpy.random
     import torch
     import torch.nn.functional
     import torch.utils.data

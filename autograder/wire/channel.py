@@ -15,11 +15,15 @@ __all__ = ["Channel"]
 
 
 class Channel:
-    """Frames over a connected stream socket. Every wait has a limit in seconds of wall time."""
+    """Frames over a connected stream socket. Every wait has a limit in seconds of wall time.
 
-    def __init__(self, sock: socket.socket, bounds: Bounds | None = None) -> None:
+    ``ahead``: bytes that may be read before they are asked for; 0 where descriptors come between frames.
+    """
+
+    def __init__(self, sock: socket.socket, bounds: Bounds | None = None, *, ahead: int = 0) -> None:
         self.sock = sock
         self.bounds = bounds or Bounds()
+        self._ahead, self._read = ahead, bytearray()
         self.received = 0
         """Bytes of all frames that came in."""
         sock.setblocking(False)
@@ -82,10 +86,10 @@ class Channel:
 
     def _exactly(self, size: int, deadline: float | None, wall_s: float | None) -> bytearray:
         # Grows with what really arrives: a frame that only announces 256 MiB costs nothing.
-        data = bytearray()
-        while len(data) < size:
+        data = self._read
+        while (missing := size - len(data)) > 0:
             try:
-                part = self.sock.recv(min(size - len(data), 1 << 20))
+                part = self.sock.recv(min(max(missing, self._ahead), 1 << 20))
             except BlockingIOError:
                 self._wait(select.POLLIN, deadline, wall_s)
                 continue
@@ -94,6 +98,8 @@ class Channel:
             if not part:
                 raise SandboxDied("the other side of the wire is gone")
             data += part
+        self._read = data[size:]
+        del data[size:]
         return data
 
     def _wait(self, event: int, deadline: float | None, wall_s: float | None) -> None:
