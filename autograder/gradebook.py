@@ -32,8 +32,9 @@ from autograder.gradebook_rows import (
 )
 from autograder.layout import Course
 from autograder.models import NotebookResult, SubmissionResult
-from autograder.notebook import AssignmentNotebook, load_assignment
+from autograder.notebook import AssignmentNotebook
 from autograder.release_files import notebook_text
+from autograder.released import load_notebooks
 from autograder.stages import Stages
 from autograder.staging import Staging, storage_error
 from autograder.submitted_files import timestamp as stored_timestamp
@@ -224,7 +225,7 @@ class Recorder:
 
     def _released(self, assignment: str, name: str, rows: AssignmentRows) -> AssignmentNotebook:
         if name not in rows.released:
-            rows.released[name] = load_assignment(self._course.source_dir(assignment) / f"{name}.ipynb")
+            rows.released |= {item.name: item for item in load_notebooks(self._course, assignment)}
         return rows.released[name]
 
     def _timestamp(self, result: SubmissionResult, given: datetime | str | None) -> datetime | None:

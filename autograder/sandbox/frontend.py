@@ -27,6 +27,8 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from autograder.sandbox.pristine import Pristine
+
 __all__ = ["Frontend", "LimitReached", "time_limit"]
 
 
@@ -259,6 +261,7 @@ class Frontend:
         self.shell.execution_count = 1
         builtins.input = _no_input
         self._files: dict[str, int] = {}
+        self._pristine: Pristine | None = None
 
     @property
     def names(self) -> dict[str, Any]:
@@ -272,6 +275,7 @@ class Frontend:
         shell.reset(new_session=True)
         shell.displayhook.flush()
         shell.execution_count = 1
+        self._pristine = Pristine(shell)
 
     def inline_figures(self) -> None:
         """``%matplotlib inline``, once, so that figures become PNG outputs at the end of a cell."""
@@ -291,13 +295,17 @@ class Frontend:
         os.dup2(null, 0)
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as the process
 
-    def run_cell(self, source: str, *, wall_s: float, output_bytes: int) -> dict[str, Any]:
-        """Run one cell; a dict of plain data:
+    def run_cell(
+        self, source: str, *, wall_s: float, output_bytes: int, pristine: bool = False
+    ) -> dict[str, Any]:
+        """Run one cell, with ``pristine`` in IPython as it was before the notebook; a dict of plain data:
 
         ``outputs`` (nbformat), ``execution_count``, ``error`` ("Type: text" or None), ``timeout``,
         ``truncated`` (bools),
         ``wall_s``.
         """
+        if pristine and self._pristine is not None:
+            self._pristine.restore()
         self.sink.open(output_bytes)
         started, count = time.perf_counter(), self.shell.execution_count
         error: BaseException | None = None
