@@ -74,8 +74,8 @@ def of_assignment(source: Path, limits: Limits) -> Beside:
     for name, data in files.items():
         if len(data) > limits.file_mb * 2**20:
             raise UsageError(
-                f"{source / name} has {len(data) >> 20} MiB, more than the {limits.file_mb} MiB that a file in "
-                "a sandbox may have; set file_mb in [tool.autograder.limits]"
+                f"{source / name} has {len(data) >> 20} MiB, more than the {limits.file_mb} MiB that a file "
+                "in a sandbox may have; set file_mb in [tool.autograder.limits]"
             )
     total = sum(map(len, files.values()))
     if total > limits.tmp_mb * 2**20 / 2:

@@ -13,6 +13,7 @@ from autograder import batch, console, feedback, profile, schedule
 from autograder.config import Config
 from autograder.keys import Conditions
 from autograder.schedule import device_of
+from autograder.timeouts import limits_of
 
 __all__ = ["check", "conditions", "grade", "submission_json"]
 
@@ -20,7 +21,7 @@ __all__ = ["check", "conditions", "grade", "submission_json"]
 def conditions(options: argparse.Namespace, settings: Config) -> Conditions:
     """How the options ``--device``, ``--data`` and ``--unsafe-no-sandbox`` want submissions graded."""
     return Conditions(
-        limits=settings.limits,
+        limits=limits_of(settings),
         secret=settings.secret(),
         device=device_of(options.device),
         sandbox=not options.unsafe_no_sandbox,

@@ -35,6 +35,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "keys",
         "mutation",
         "devices",
+        "beside",
+        "released",
     ),
     3: ("sandbox",),
     4: ("judge", "checks"),
@@ -43,11 +45,12 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("display", "feedback_cells", "feedback", "golden", "packing"),
         *("gradebook", "gradebook_db", "gradebook_files", "gradebook_rows"),
         *("staging", "writing", "ledger"),
-        *("release", "release_files", "nbgrader_settings", "calibration_files"),
+        *("release", "release_files", "nbgrader_settings", "calibration_files", "timeouts"),
     ),
     7: ("jobs", "workers", "schedule"),
     8: (
         *("batch", "commands", "differences", "regrade", "replay"),
+        *("nbgrader_engine", "nbgrader_plugin"),
         *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
     ),
 }
