@@ -9,11 +9,14 @@ and ended when nobody has asked for a while.
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from autograder.errors import AutograderError, SandboxUnavailable
@@ -122,12 +125,25 @@ class Engine:
             conditions.secret,
             data=conditions.data,
         )
-        self._pool, self._made_for = Pool(setup, 1), wanted
+        with _without_main():
+            self._pool, self._made_for = Pool(setup, 1), wanted
 
     def _end_pool(self) -> None:
         if self._pool is not None:
             self._pool.__exit__()
             self._pool = None
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A new process runs the main script once more, for what it may define there; the judge needs nothing of
+    it, and a script that calls ``NbGraderAPI().autograde(…)`` at its top level would do so again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 engine: Final = Engine()

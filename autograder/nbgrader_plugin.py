@@ -25,6 +25,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 
 from autograder import config as settings_of
+from autograder.credit import unusable_credits
 from autograder.errors import AutograderError
 from autograder.gradebook_files import autograded_notebook, message_notebook, with_released
 from autograder.gradebook_rows import is_sound
@@ -32,7 +33,6 @@ from autograder.keys import Conditions
 from autograder.layout import Course
 from autograder.models import NotebookResult, Outcome
 from autograder.nbgrader_engine import engine
-from autograder.records import NO_POINTS
 from autograder.released import load_notebooks
 from autograder.timeouts import limits_of
 
@@ -118,10 +118,8 @@ class SandboxExecute(Execute):  # type: ignore[misc]  # nbgrader has no types
             self.log.warning("%s: %s", where, result.message)
         for notice in result.notices:
             self.log.warning("%s: %s", where, notice)
-        for task in result.tasks:
-            for check in task.checks:
-                if (check.message or "").startswith(NO_POINTS):
-                    self.log.error("%s, test cell %s: %s", where, task.id, check.message)
+        for task, message in unusable_credits(result):
+            self.log.error("%s, test cell %s: %s", where, task, message)
         self.log.info("%s: %s, %s of %g points", where, result.outcome, result.score, result.max_score)
 
     def _coursedir(self) -> Any:

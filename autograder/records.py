@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from autograder.assignment import AssignmentNotebook
+from autograder.credit import partial_credit
 from autograder.errors import SandboxDied, SandboxError, SandboxTimeout, WireError
 from autograder.judge.session import Suite
 from autograder.judge.verdict import not_run
@@ -26,7 +25,6 @@ from autograder.plain import plain
 from autograder.scoring import notebook_totals, task_result
 
 __all__ = [
-    "NO_POINTS",
     "cell_death",
     "cell_outcome",
     "graded_notebook",
@@ -36,11 +34,6 @@ __all__ = [
     "no_checks_run",
     "unreadable",
 ]
-
-NO_POINTS: Final = "The last line of the test cell gave"
-"""Start of the message on a plain test cell whose partial credit cannot be used."""
-_NUMPY: Final = re.compile(r"np\.(?:float|int|uint)\d+\(([^()]*)\)")
-"""How numpy shows a number since version 2; nbgrader takes it for a text."""
 
 
 def unreadable(
@@ -91,7 +84,7 @@ def in_kernel(spec: TaskSpec, cell: CellResult) -> CheckResult:
     if cell.outcome in (Outcome.PASSED, Outcome.OUTPUT_LIMIT) and results:
         # The last one: what a student's function displays during the test comes before the cell's own.
         shown = results[-1]["data"].get("text/plain", "")
-        score, text = _partial(spec, shown)
+        score, text = partial_credit(spec, shown)
         outcome = Outcome.PASSED if score == spec.max_score and text is None else Outcome.FAILED
     elif outcome is Outcome.ERROR:
         outcome = Outcome.FAILED
@@ -99,22 +92,6 @@ def in_kernel(spec: TaskSpec, cell: CellResult) -> CheckResult:
         None if outcome is Outcome.PASSED else Explanation(text or f"{score:g} of {spec.max_score:g} points.")
     )
     return CheckResult(spec.id, spec.id, outcome, spec.max_score, score, explanation, wall_s=cell.wall_s)
-
-
-def _partial(spec: TaskSpec, shown: str) -> tuple[float, str | None]:
-    """The points that a test cell's last line stands for, and what is wrong with it."""
-    number = _NUMPY.fullmatch(shown)
-    try:
-        claimed = float(number[1] if number else shown)
-    except ValueError:
-        claimed = math.nan
-    if 0.0 <= claimed <= spec.max_score:
-        return claimed, None
-    return 0.0, (
-        f"{NO_POINTS} {plain(shown[:80])!r}, which is no number of points from 0 to {spec.max_score:g}, "
-        f"so it gives none. For instructors: let test cell {spec.id!r} end in such a number, or in no value "
-        "at all."
-    )
 
 
 def in_kernel_error(spec: TaskSpec, error: BaseException) -> CheckResult:

@@ -1,15 +1,15 @@
-"""A small course in plain nbgrader, without a suite, and a class with one student for each case worth knowing.
+"""A small course in plain nbgrader, without a suite, and a class with one student for each case to know.
 
-The two notebooks use no torch, so that stock nbgrader grades the class in seconds. Hidden tests, partial credit,
-an answer by hand, autotests of all four kinds, a data file, a helper module and a penalty for being late are
-in it.
+Its two notebooks use no torch, so that stock nbgrader grades the class in seconds. Hidden tests, partial
+credit, an answer by hand, autotests of all four kinds, a data file, a helper module and a penalty for being
+late are in it.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from nbgrader.api import Gradebook
 
 from tests.support_nbgrader import answer, code, graded, locked, nbgrader, solution, write
 
-__all__ = ["CASES", "CONFIG", "NAME", "Case", "build", "hand_in"]
+__all__ = ["CASES", "NAME", "Case", "build", "hand_in"]
 
 NAME = "ps1"
 CONFIG = """\
@@ -82,10 +82,10 @@ def first() -> list[dict[str, Any]]:
         graded(
             "average",
             2,
-            "import helper\nimport statistics\n"
+            "import colorsys\nimport helper\n"
             'numbers = [float(line) for line in open("data.csv")]\n'
             'assert average("data.csv") == helper.mean(numbers)\n'
-            "assert statistics.median([1, 2, 9]) == 2",
+            "assert colorsys.rgb_to_hsv(0, 0, 1) == (2 / 3, 1, 1)",
         ),
         answer("essay", 1, "### BEGIN SOLUTION\nBecause.\n### END SOLUTION"),
         solution("values", "### BEGIN SOLUTION\na = 5\nb = 'word'\nc = [1, 'two']\n### END SOLUTION"),
@@ -135,7 +135,8 @@ get_ipython().ast_transformers.append(Drop())
 """
 SHOW_TWO = """
 def square(x):
-    get_ipython().displayhook(2)
+    if x == 2:
+        get_ipython().displayhook(2)
     return 0
 """
 MORE_POINTS = """
@@ -300,9 +301,9 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "shadow",
-        "right answers, and a statistics.py beside the notebook",
+        "right answers, and a colorsys.py beside the notebook",
         RIGHT,
-        files={"statistics.py": "raise SystemExit"},
+        files={"colorsys.py": "raise ImportError"},
         wanted="a student's file hides no installed module",
     ),
     Case(
@@ -321,15 +322,15 @@ CASES: tuple[Case, ...] = (
 )
 
 
-def build(root: Path, config: str = CONFIG) -> Path:
-    """The course at ``root``, released by stock nbgrader, with the class handed in."""
+def build(root: Path, cases: Sequence[Case] = CASES) -> Path:
+    """The course at ``root``, released by stock nbgrader, with the submissions of ``cases``."""
     source = root / "source" / NAME
     write(source / "part1.ipynb", first())
     write(source / "part2.ipynb", second())
     (source / "data.csv").write_text(DATA)
     (source / "helper.py").write_text(HELPER)
     (root / "autotests.yml").write_text(AUTOTESTS)
-    (root / "nbgrader_config.py").write_text(config)
+    (root / "nbgrader_config.py").write_text(CONFIG)
     nbgrader(root, "generate_assignment", NAME)
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}", "plain") as gradebook:
         gradebook.update_or_create_assignment(NAME, duedate="2026-05-01 12:00:00 UTC")
@@ -337,7 +338,7 @@ def build(root: Path, config: str = CONFIG) -> Path:
         submission = gradebook.update_or_create_submission(NAME, "extended")
         submission.extension = timedelta(days=3)
         gradebook.db.commit()
-    for case in CASES:
+    for case in cases:
         hand_in(root, case)
     return root
 

@@ -37,6 +37,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "devices",
         "beside",
         "released",
+        "credit",
     ),
     3: ("sandbox",),
     4: ("judge", "checks"),
@@ -50,7 +51,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     7: ("jobs", "workers", "schedule"),
     8: (
         *("batch", "commands", "differences", "regrade", "replay"),
-        *("nbgrader_engine", "nbgrader_plugin"),
+        *("nbgrader_engine", "nbgrader_plugin", "setup_course"),
         *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
     ),
 }
