@@ -82,10 +82,10 @@ def first() -> list[dict[str, Any]]:
         graded(
             "average",
             2,
-            "import colorsys\nimport helper\n"
+            "import helper\nimport mistune\n"
             'numbers = [float(line) for line in open("data.csv")]\n'
             'assert average("data.csv") == helper.mean(numbers)\n'
-            "assert colorsys.rgb_to_hsv(0, 0, 1) == (2 / 3, 1, 1)",
+            "assert callable(mistune.html)",
         ),
         answer("essay", 1, "### BEGIN SOLUTION\nBecause.\n### END SOLUTION"),
         solution("values", "### BEGIN SOLUTION\na = 5\nb = 'word'\nc = [1, 'two']\n### END SOLUTION"),
@@ -301,9 +301,9 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "shadow",
-        "right answers, and a colorsys.py beside the notebook",
+        "right answers, and a mistune.py beside the notebook",
         RIGHT,
-        files={"colorsys.py": "raise ImportError"},
+        files={"mistune.py": "raise ImportError"},
         wanted="a student's file hides no installed module",
     ),
     Case(
