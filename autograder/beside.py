@@ -35,7 +35,8 @@ class Beside:
     def with_submission(self, folder: Path, *, carry: bool) -> Beside:
         """These files and those of the submission in ``folder``."""
         both = Beside({}, self.instructor, self.modules, carry)
-        both.add({path.as_posix(): data for path, data in other_files(folder)})
+        for path, data in other_files(folder):  # one at a time: all of them may be gigabytes
+            both.add({path.as_posix(): data})
         both.files.update(self.files)
         return both
 

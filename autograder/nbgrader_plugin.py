@@ -36,7 +36,7 @@ from autograder.nbgrader_engine import engine
 from autograder.released import load_notebooks
 from autograder.timeouts import limits_of
 
-__all__ = ["SandboxExecute", "SandboxExporter", "Sanitize"]
+__all__ = ["SandboxExecute", "SandboxExporter", "Sanitize", "SaveUnreadable"]
 
 Resources = dict[str, Any]
 _PYTHON = ("python", "python3", "ipython", "")
@@ -108,8 +108,7 @@ class SandboxExecute(Execute):  # type: ignore[misc]  # nbgrader has no types
             self.log.error("%s/%s was not graded, its scores stay as they were: %s", student, name, error)
             raise NbGraderException(f"{student}/{assignment}/{name} was not graded: {error}") from error
         self._say(student, result)
-        if result.notebook is None:
-            _answer_nothing(names)
+        names["unreadable"] = result.notebook is None
         return nb, resources
 
     def _say(self, student: str, result: NotebookResult) -> None:
@@ -134,10 +133,31 @@ class SandboxExecute(Execute):  # type: ignore[misc]  # nbgrader has no types
         place = self._coursedir()
         settings = settings_of.at(Path(place.root))
         source = Path(place.format_path(place.source_directory, ".", assignment))
-        gradebook = Path(db_url.removeprefix("sqlite:///")) if db_url.startswith("sqlite:///") else None
+        stored = db_url.startswith("sqlite:///")  # another database cannot be asked for AUTOTEST cells
+        gradebook = Path(place.root, db_url.removeprefix("sqlite:///")) if stored else None
         course = Course(settings.root, settings.suites, gradebook, ((assignment, source),))
         limits = limits_of(settings, self.config)
         return course, Conditions(limits, settings.secret(), data=settings.data)
+
+
+class SaveUnreadable(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
+    """After nbgrader has saved: a notebook that cannot be read waits for nobody, and its student did answer."""
+
+    def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
+        """``nb`` itself; 0 points and no comment in the gradebook."""
+        names = resources["nbgrader"]
+        if names.get("unreadable"):
+            with Gradebook(names["db_url"]) as gradebook:
+                notebook = gradebook.find_submission_notebook(
+                    names["notebook"], names["assignment"], names["student"]
+                )
+                for grade in notebook.grades:
+                    grade.auto_score = 0.0
+                    grade.needs_manual_grade = grade.manual_score is not None
+                for comment in notebook.comments:
+                    comment.auto_comment = None
+                gradebook.db.commit()
+        return nb, resources
 
 
 def _language(resources: Resources) -> str:
@@ -182,18 +202,6 @@ def _notebook(course: Course, result: NotebookResult, released: Any) -> dict[str
     message = result.message or "The notebook cannot be read."
     nb = message_notebook(notebooks[result.name].nb, message, result.tasks, f"{result.name}.ipynb")
     return with_released(nb, cells, kernelspec, stubs=True)
-
-
-def _answer_nothing(names: Mapping[str, str]) -> None:
-    """Nobody can grade task cells of a notebook that cannot be read: nbgrader's own step leaves them out."""
-    with Gradebook(names["db_url"]) as gradebook:
-        notebook = gradebook.find_submission_notebook(
-            names["notebook"], names["assignment"], names["student"]
-        )
-        for grade in notebook.grades:
-            grade.auto_score = 0.0
-            grade.needs_manual_grade = grade.manual_score is not None
-        gradebook.db.commit()
 
 
 def _engine_errors(result: NotebookResult) -> str:

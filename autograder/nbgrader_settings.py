@@ -71,10 +71,15 @@ def use_sandbox(config: Config) -> None:
     steps = _steps(config, "sanitize_preprocessors", ())
     own = [step for step in steps if _name(step) not in (*map(_name, _SANITIZE), "Sanitize")]
     config.Autograde.sanitize_preprocessors = [_PLUGIN + "Sanitize", *own]
-    steps = _steps(config, "autograde_preprocessors", _AUTOGRADE)
-    config.Autograde.autograde_preprocessors = [
-        _PLUGIN + "SandboxExecute" if _name(step) == "Execute" else step for step in steps
-    ]
+    grading: list[object] = []
+    for step in _steps(config, "autograde_preprocessors", _AUTOGRADE):
+        if _name(step) == "Execute":
+            grading.append(_PLUGIN + "SandboxExecute")
+        elif _name(step) == "SaveAutoGrades":
+            grading += [step, _PLUGIN + "SaveUnreadable"]
+        elif _name(step) != "SaveUnreadable":
+            grading.append(step)
+    config.Autograde.autograde_preprocessors = grading
     config.Autograde.exporter_class = _PLUGIN + "SandboxExporter"
     # The rest is for notebooks in other languages, which nbgrader's own steps grade.
     # A cell with this tag is not run, and a test cell that is not run has full marks.

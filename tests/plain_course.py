@@ -17,7 +17,7 @@ from typing import Any
 
 from nbgrader.api import Gradebook
 
-from tests.support_nbgrader import answer, code, graded, locked, nbgrader, solution, write
+from tests.support_nbgrader import answer, cell, code, graded, locked, nbgrader, solution, write
 
 __all__ = ["CASES", "NAME", "Case", "build", "hand_in"]
 
@@ -95,6 +95,7 @@ def first() -> list[dict[str, Any]]:
         graded(
             "hidden", 1, "### AUTOTEST type(a)\n### BEGIN HIDDEN TESTS\n### AUTOTEST a\n### END HIDDEN TESTS"
         ),
+        cell("markdown", "Build it.", "id-project", grade_id="project", task=True, locked=True, points=2),
         code(
             'if os.environ.get("NBGRADER_EXECUTION") == "autograde":\n'
             '    open("left.txt", "w").write("from part one")',

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from autograder import setup_course
+from autograder import cli, setup_course
 from tests.plain_course import CASES, NAME, Case, build
-from tests.support_nbgrader import REPOSITORY
+from tests.support_nbgrader import REPOSITORY, graded, nbgrader, notebook, solution
 from tests.test_gradebook import TABLES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own add_submission
@@ -43,12 +43,12 @@ class Run:
     said: str
 
     def score(self, student: str) -> str:
-        """The student's points without the answer by hand, as the page says them."""
+        """The student's points without what is graded by hand, as the page says them."""
         if not (self.root / "autograded" / student / NAME / "part1.ipynb").is_file():
             return "fails"
         with closing(sqlite3.connect(self.root / "gradebook.db")) as database:
             rows = database.execute(SCORES, (student,)).fetchall()
-        waiting = [name for name, auto, _, _ in rows if auto is None and name != "essay"]
+        waiting = [name for name, auto, _, _ in rows if auto is None and name not in ("essay", "project")]
         penalty = sum(dict((notebook, penalty) for _, _, notebook, penalty in rows).values())
         points = f"{sum(auto or 0.0 for _, auto, _, _ in rows) - penalty:g}"
         return f"{points}, {', '.join(waiting)} by hand" if waiting else points
@@ -195,3 +195,61 @@ def test_an_engine_that_fails_keeps_the_scores_and_says_why(runs: dict[str, Run]
 def test_hidden_tests_are_in_no_autograded_notebook(runs: dict[str, Run]) -> None:
     for path in (runs["plugin"].root / "autograded").rglob("*.ipynb"):
         assert "square(-3)" not in path.read_text()
+
+
+SCRIPT = """
+from multiprocessing import active_children
+from pathlib import Path
+from nbgrader.apps import NbGraderAPI
+from autograder.nbgrader_settings import load
+
+config = load(Path.cwd())
+config.CourseDirectory.root = str(Path.cwd())
+api = NbGraderAPI(config=config)
+for student in ("right", "nan"):
+    done = api.autograde("ps1", student)
+    assert done["success"], done
+    print("judges", [child.pid for child in active_children()])
+"""
+
+
+def test_a_script_with_nbgrader_s_api_has_one_judge_that_ends_with_it(runs: dict[str, Run]) -> None:
+    root = runs["plugin"].root
+    before = runs["plugin"].tables()
+    (root / "run_all.py").write_text(SCRIPT)  # without a guard around its main part, as one writes it
+    done = ended(root, started(root, "run_all"))
+    assert done.code == 0, done.said
+    judges = re.findall(r"judges \[(\d+)\]", done.said)
+    assert len(judges) == 2 and len(set(judges)) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(judges[0]), 0)
+    assert Run(root, 0, "").tables() == before
+
+
+def test_a_notebook_in_another_language_is_run_by_nbgrader_itself_with_a_notice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"name": "octave", "display_name": "Octave", "language": "octave"}
+    kernel = tmp_path / "jupyter" / "kernels" / "octave" / "kernel.json"
+    kernel.parent.mkdir(parents=True)  # Python behind it: what counts is what nbgrader is told
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel.write_text(json.dumps({**spec, "argv": argv}))
+    known = [str(tmp_path / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
+    monkeypatch.setenv("JUPYTER_PATH", os.pathsep.join(filter(None, known)))
+    cells = [
+        solution("a", "### BEGIN SOLUTION\na = 1\n### END SOLUTION"),
+        graded("a", 2, "assert a == 1\nprint(__import__('os').environ['HOME'])"),
+    ]
+    for folder in ("source/ps2", "submitted/ada/ps2"):
+        place = tmp_path / folder / "p.ipynb"
+        place.parent.mkdir(parents=True)
+        place.write_text(json.dumps({**notebook(cells), "metadata": {"kernelspec": spec}}))
+    (tmp_path / "nbgrader_config.py").write_text("c = get_config()\n")
+    nbgrader(tmp_path, "generate_assignment", "ps2")
+    assert setup_course.run(tmp_path) == 0
+    said = nbgrader(tmp_path, "autograde", "ps2")
+    assert "p is a notebook in octave: run by nbgrader itself, without a sandbox" in said
+    with closing(sqlite3.connect(tmp_path / "gradebook.db")) as database:
+        assert database.execute("select auto_score from grade").fetchall() == [(2.0,)]
+    assert cli.main(["grade", "ps2", "--course", str(tmp_path)]) != 0
+    assert "only Python can be graded" in capsys.readouterr().err
