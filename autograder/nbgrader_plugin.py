@@ -141,7 +141,7 @@ class SandboxExecute(Execute):  # type: ignore[misc]  # nbgrader has no types
 
 
 class SaveUnreadable(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
-    """After nbgrader has saved: a notebook that cannot be read waits for nobody, and its student did answer."""
+    """After nbgrader has saved: a notebook that cannot be read waits for nobody; its student did answer."""
 
     def preprocess(self, nb: NotebookNode, resources: Resources) -> tuple[NotebookNode, Resources]:
         """``nb`` itself; 0 points and no comment in the gradebook."""
