@@ -30,6 +30,7 @@ __all__ = [
 
 _SCHEMA_VERSION = 3
 """Of nbgrader's cell metadata, since nbgrader 0.6."""
+_AUTOTEST = re.compile(r"^\s*#.*\bAUTOTEST\b", re.MULTILINE)
 _GRADE_ID = re.compile(r"[a-zA-Z0-9_\-]+")
 _KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _PYTHON = ("python", "python3", "ipython", "")
@@ -108,11 +109,14 @@ def nbgrader_checksum(source: str, cell_type: str, meta: Mapping[str, Any]) -> s
     return hashlib.md5("".join(parts).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
-def load_assignment(path: Path, suite_tasks: frozenset[str] = frozenset()) -> AssignmentNotebook:
+def load_assignment(
+    path: Path, suite_tasks: frozenset[str] = frozenset(), autotests: Mapping[str, str] | None = None
+) -> AssignmentNotebook:
     """The instructor's notebook at ``path`` (from ``source/``).
 
     A task is a cell with points: graded by a person when it is a solution cell too (or one of nbgrader's
-    task cells), by the suite when its id is in ``suite_tasks``, else by running it. Anything in it that
+    task cells), by the suite when its id is in ``suite_tasks``, else by running it. ``autotests`` are texts
+    by grade_id for the cells with AUTOTEST lines (see :mod:`autograder.released`). Anything in it that
     nbgrader could not release is a :class:`~autograder.errors.UsageError`.
     """
     try:
@@ -126,6 +130,7 @@ def load_assignment(path: Path, suite_tasks: frozenset[str] = frozenset()) -> As
     shown: list[dict[str, Any]] = []
     for index, raw in enumerate(nb["cells"]):
         try:
+            raw = _with_autotests(raw, autotests or {})
             cell = _assignment_cell(raw)
             _check_unmarked(raw, cell)
         except UsageError as error:
@@ -170,6 +175,14 @@ def _check_unmarked(raw: Mapping[str, Any], cell: AssignmentCell | None) -> None
         raise UsageError("it has a BEGIN HIDDEN TESTS region but is no test cell")
 
 
+def _with_autotests(raw: dict[str, Any], autotests: Mapping[str, str]) -> dict[str, Any]:
+    """``raw`` with the text that nbgrader made of its AUTOTEST lines."""
+    grade_id = raw["metadata"].get("nbgrader", {}).get("grade_id")
+    if raw["cell_type"] == "code" and grade_id in autotests and _AUTOTEST.search(raw["source"]):
+        return {**raw, "source": autotests[grade_id]}
+    return raw
+
+
 def _assignment_cell(raw: Mapping[str, Any]) -> AssignmentCell | None:
     """The instructor's cell, or None when nbgrader has no part in it."""
     meta = raw["metadata"].get("nbgrader")
@@ -194,10 +207,10 @@ def _assignment_cell(raw: Mapping[str, Any]) -> AssignmentCell | None:
         raise UsageError(f"markdown cell {grade_id!r} must be both graded and a solution, or neither")
     source = raw["source"]
     hidden_lines(source)  # complains about regions that do not close
-    if code and flags["grade"] and re.search(r"^\s*#.*\bAUTOTEST\b", source, re.MULTILINE):
+    if code and flags["grade"] and _AUTOTEST.search(source):
         raise UsageError(
-            f"test cell {grade_id!r} has AUTOTEST lines, which only nbgrader can fill in; "
-            "run nbgrader generate_source_with_tests and grade from its notebooks"
+            f"test cell {grade_id!r} has AUTOTEST lines, which only nbgrader can fill in; release the "
+            "assignment with nbgrader generate_assignment: its tests are then taken from the gradebook"
         )
     if flags["solution"]:
         source = clear_solution(source, grade_id, graded=flags["grade"], code=code)

@@ -1,4 +1,4 @@
-"""The command line: ``autograder release | collect | grade | export | …``.
+"""The command line: ``autograder release | collect | grade | export | …``; ``--help`` lists all.
 
 Only ``argparse`` is loaded before the arguments are understood, so ``--help`` answers at once. Errors are one
 message that ends with a cure; a traceback appears only with ``--debug``.
@@ -229,6 +229,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     data.set_defaults(run=_data)
 
+    setup = commands.add_parser(
+        "setup-course",
+        help="let an existing nbgrader course grade with this engine",
+        description="Add the lines to the course's nbgrader_config.py with which nbgrader autograde and "
+        "formgrader's button grade in the sandbox, and make the course's secret. Running it again changes "
+        "nothing. Changed files are kept with the ending .before-autograder.",
+    )
+    setup.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), metavar="DIR", help="default: this folder"
+    )
+    setup.add_argument("--suites", metavar="FOLDER", help="where the course keeps its suites, seen from DIR")
+    setup.add_argument("--dry-run", action="store_true", help="say what would change, and write nothing")
+    setup.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    setup.set_defaults(run=_setup_course)
+
     demo = commands.add_parser(
         "demo",
         parents=[common],
@@ -341,6 +356,14 @@ def _demo(options: argparse.Namespace) -> int:
     from autograder import demo
 
     return demo.run(_config(options), workers=options.workers)
+
+
+def _setup_course(options: argparse.Namespace) -> int:
+    from autograder import setup_course
+
+    if not options.folder.is_dir():
+        raise UsageError(f"{options.folder} is no folder")
+    return setup_course.run(options.folder.resolve(), suites=options.suites, dry_run=options.dry_run)
 
 
 def _mutate(options: argparse.Namespace) -> int:

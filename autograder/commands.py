@@ -11,8 +11,10 @@ from typing import Any
 
 from autograder import batch, console, feedback, profile, schedule
 from autograder.config import Config
+from autograder.credit import unusable_credits
 from autograder.keys import Conditions
 from autograder.schedule import device_of
+from autograder.timeouts import limits_of
 
 __all__ = ["check", "conditions", "grade", "submission_json"]
 
@@ -20,7 +22,7 @@ __all__ = ["check", "conditions", "grade", "submission_json"]
 def conditions(options: argparse.Namespace, settings: Config) -> Conditions:
     """How the options ``--device``, ``--data`` and ``--unsafe-no-sandbox`` want submissions graded."""
     return Conditions(
-        limits=settings.limits,
+        limits=limits_of(settings),
         secret=settings.secret(),
         device=device_of(options.device),
         sandbox=not options.unsafe_no_sandbox,
@@ -59,6 +61,9 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
             first = first or time.monotonic() - started
             graded.append(item)
             ticker.tick(item.result)
+            for notebook in item.result.notebooks:
+                for task, message in unusable_credits(notebook):
+                    ticker.say(f"{item.result.student}/{notebook.name}, test cell {task}: {message}")
             if item.problem:
                 ticker.say(f"{item.result.student}: {item.problem}")
     seconds = time.monotonic() - started

@@ -4,7 +4,7 @@
 
     [tool.autograder]
     workers = 4                      # default: the processors this process may use
-    suites = "my_suites"             # default: autograder/suites of the course, else of the package
+    suites = "my_suites"             # default: autograder/suites or suites of the course, else the package's
 
     [tool.autograder.limits]
     cell_wall_s = 60                 # names and defaults: autograder.limits.Limits
@@ -26,7 +26,7 @@ from autograder.errors import ConfigError
 from autograder.layout import Course, default_suites
 from autograder.limits import Limits
 
-__all__ = ["Config", "find_root", "load"]
+__all__ = ["Config", "at", "find_root", "load"]
 
 _KEYS = ("data", "limits", "suites", "workers")
 _MAX_WORKERS = 256
@@ -50,6 +50,8 @@ class Config:
     data: str = "auto"
     """Which data sets: one of :data:`autograder.datasets.CHOICES`."""
     workers: int = field(default_factory=_usable_processors)
+    limits_set: frozenset[str] = frozenset()
+    """Names of the limits that the instructor set."""
 
     @property
     def course(self) -> Course:
@@ -128,7 +130,14 @@ def load(start: Path | None = None) -> Config:
 
     Raises :class:`~autograder.errors.ConfigError` for an unknown key or a value of the wrong type.
     """
-    root = find_root(start if start is not None else Path.cwd())
+    return at(find_root(start if start is not None else Path.cwd()))
+
+
+def at(root: Path) -> Config:
+    """The configuration of the course at ``root``; without a ``pyproject.toml`` all is by default.
+
+    Raises :class:`~autograder.errors.ConfigError` as :func:`load`.
+    """
     section = _section(root) or {}
     where = f"{root / 'pyproject.toml'}, [tool.autograder]"
     unknown = sorted(set(section) - set(_KEYS))
@@ -153,6 +162,7 @@ def load(start: Path | None = None) -> Config:
         limits=_limits(limits, where),
         data=data,
         workers=workers,
+        limits_set=frozenset(limits),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,12 @@ from typing import Any, Self
 from autograder import ledger
 from autograder.errors import GradebookError, StorageError
 from autograder.gradebook_db import Score, database_errors, open_gradebook, require_gradebook, scores
-from autograder.gradebook_files import autograded_notebook, copied_files, message_notebook
+from autograder.gradebook_files import (
+    autograded_notebook,
+    copied_files,
+    message_notebook,
+    with_released,
+)
 from autograder.gradebook_rows import (
     AssignmentRows,
     NotebookRows,
@@ -32,8 +38,9 @@ from autograder.gradebook_rows import (
 )
 from autograder.layout import Course
 from autograder.models import NotebookResult, SubmissionResult
-from autograder.notebook import AssignmentNotebook, load_assignment
+from autograder.notebook import AssignmentNotebook
 from autograder.release_files import notebook_text
+from autograder.released import load_notebooks
 from autograder.stages import Stages
 from autograder.staging import Staging, storage_error
 from autograder.submitted_files import timestamp as stored_timestamp
@@ -88,6 +95,18 @@ class Recorder:
             self._gradebook.close()
             self._gradebook = None
 
+    def _missing(self, result: SubmissionResult) -> set[str]:
+        """Names of notebooks that were not handed in, of a submission that has another one: as with nbgrader
+        they have 0 points and no autograded file. Where all are missing, the message needs a place."""
+        folder = self._course.submitted(result.student, result.assignment)
+        missing = {
+            notebook.name
+            for notebook in result.notebooks
+            if notebook.notebook is None and not os.path.lexists(folder / f"{notebook.name}.ipynb")
+        }
+        sound = {notebook.name for notebook in result.notebooks if is_sound(notebook)}
+        return missing & sound if missing != {notebook.name for notebook in result.notebooks} else set()
+
     def _check_access(self) -> None:
         root = self._course.root
         for path in (self._path, root, root / "autograded", root / "feedback"):
@@ -114,6 +133,7 @@ class Recorder:
         if self._gradebook is None:
             raise GradebookError("the Recorder is not open; use: with Recorder(course) as recorder")
         sound = [notebook for notebook in result.notebooks if is_sound(notebook)]
+        missing = self._missing(result)
         folder = self._course.autograded_dir(result.student, result.assignment)
         assignment = AssignmentRows("", {})
         if sound:
@@ -125,11 +145,12 @@ class Recorder:
         staged = Staging()
         try:
             with self.stages("notebook"):
-                files = self._stage(staged, result, sound, assignment, pages or {})
+                there = [notebook for notebook in sound if notebook.name not in missing]
+                files = self._stage(staged, result, there, assignment, pages or {})
             if sound:
                 with self.stages("database"), self._told():
                     submission_id = self._write_rows(
-                        result, sound, assignment, self._timestamp(result, timestamp)
+                        result, there, missing, assignment, self._timestamp(result, timestamp)
                     )
                     self._write_entry(result, submission_id, key if complete else None, files)
                     self._gradebook.db.commit()
@@ -145,7 +166,7 @@ class Recorder:
                 self._published = [{"student_id": result.student, "assignment": result.assignment}]
             with contextlib.suppress(OSError):
                 for path in folder.glob("*.ipynb"):  # no part of the assignment
-                    if path.stem not in assignment.notebooks:
+                    if path.stem not in assignment.notebooks or path.stem in missing:
                         path.unlink()
         return complete
 
@@ -206,25 +227,17 @@ class Recorder:
 
     def _notebook(self, result: NotebookResult, assignment: AssignmentRows) -> dict[str, Any]:
         """The autograded notebook, with the checksums that the gradebook has."""
-        if result.notebook is None:
-            released = self._released(result.assignment, result.name, assignment)
-            message = result.message or "The notebook cannot be read."
-            nb = message_notebook(released.nb, message, result.tasks, f"{result.name}.ipynb")
-        else:
-            nb = autograded_notebook(result)
-        checksums = assignment.notebooks[result.name].checksums
-        cells = []
-        for cell in nb["cells"]:
-            meta = cell["metadata"].get("nbgrader", {})
-            if meta.get("grade_id") in checksums:
-                nbgrader = {**meta, "checksum": checksums[meta["grade_id"]]}
-                cell = {**cell, "metadata": {**cell["metadata"], "nbgrader": nbgrader}}
-            cells.append(cell)
-        return {**nb, "cells": cells}
+        rows = assignment.notebooks[result.name]
+        if result.notebook is not None:
+            return with_released(autograded_notebook(result), rows.cells, rows.kernelspec)
+        released = self._released(result.assignment, result.name, assignment)
+        message = result.message or "The notebook cannot be read."
+        nb = message_notebook(released.nb, message, result.tasks, f"{result.name}.ipynb")
+        return with_released(nb, rows.cells, rows.kernelspec, stubs=True)
 
     def _released(self, assignment: str, name: str, rows: AssignmentRows) -> AssignmentNotebook:
         if name not in rows.released:
-            rows.released[name] = load_assignment(self._course.source_dir(assignment) / f"{name}.ipynb")
+            rows.released |= {item.name: item for item in load_notebooks(self._course, assignment)}
         return rows.released[name]
 
     def _timestamp(self, result: SubmissionResult, given: datetime | str | None) -> datetime | None:
@@ -258,7 +271,8 @@ class Recorder:
             for cell in (*notebook.solution_cells, *notebook.task_cells):
                 rows.commented[cell.name] = cell.id
             rows.task_cells = {cell.name for cell in notebook.task_cells}
-            rows.checksums = {cell.name: cell.checksum for cell in notebook.source_cells if cell.checksum}
+            rows.cells = {cell.name: (cell.checksum, cell.source) for cell in notebook.source_cells}
+            rows.kernelspec = json.loads(notebook.kernelspec) if notebook.kernelspec else None
         self._gradebook.db.rollback()
         self._assignments[name] = found
         return found
@@ -267,6 +281,7 @@ class Recorder:
         self,
         result: SubmissionResult,
         sound: list[NotebookResult],
+        missing: set[str],
         assignment: AssignmentRows,
         timestamp: datetime | None,
     ) -> str:
@@ -291,7 +306,7 @@ class Recorder:
             for row in db.query(api.SubmittedNotebook).filter_by(assignment_id=submission.id)
         }
         results = {notebook.name: notebook for notebook in sound}
-        given = {notebook.name for notebook in result.notebooks}
+        given = {notebook.name for notebook in result.notebooks} - missing
         for name, notebook in assignment.notebooks.items():
             row = rows.get(notebook.id)
             if row is None:

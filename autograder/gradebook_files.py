@@ -17,7 +17,7 @@ from autograder.ipynb import text_of
 from autograder.models import NotebookResult, TaskKind, TaskResult
 from autograder.submitted_files import other_files
 
-__all__ = ["autograded_notebook", "clamp", "copied_files", "message_notebook"]
+__all__ = ["autograded_notebook", "clamp", "copied_files", "message_notebook", "with_released"]
 
 _IMAGES = ("image/png", "image/jpeg", "image/gif")
 _TEXTS = ("text/plain", "text/latex")
@@ -63,6 +63,32 @@ def message_notebook(
             if task is not None:
                 _say_score(cell, task)
     return {**nb, "cells": cells}
+
+
+def with_released(
+    nb: Mapping[str, Any],
+    cells: Mapping[str, tuple[str | None, str | None]],
+    kernelspec: Mapping[str, Any] | None,
+    *,
+    stubs: bool = False,
+) -> dict[str, Any]:
+    """``nb`` with what the gradebook says of the release: checksums and the kernel.
+
+    ``cells`` maps a cell's name to its checksum and text; with ``stubs`` solution cells get that text, by
+    which nbgrader knows them as untouched.
+    """
+    done = []
+    for cell in nb["cells"]:
+        meta = cell["metadata"].get("nbgrader", {})
+        checksum, source = cells.get(meta.get("grade_id"), (None, None))
+        if checksum:
+            nbgrader = {**meta, "checksum": checksum}
+            cell = {**cell, "metadata": {**cell["metadata"], "nbgrader": nbgrader}}
+            if stubs and meta.get("solution") and source is not None:
+                cell["source"] = source
+        done.append(cell)
+    metadata = {**nb["metadata"], "kernelspec": dict(kernelspec)} if kernelspec else nb["metadata"]
+    return {**nb, "metadata": metadata, "cells": done}
 
 
 def _escape_markdown(text: str) -> str:

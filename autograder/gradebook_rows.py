@@ -29,7 +29,9 @@ class NotebookRows:
     """Name to (cell id, points) of test cells, answers and task cells."""
     commented: dict[str, str] = field(default_factory=dict)
     task_cells: set[str] = field(default_factory=set)
-    checksums: dict[str, str] = field(default_factory=dict)
+    cells: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    """Name to checksum and text of the released cells."""
+    kernelspec: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -113,8 +115,10 @@ def _untouched(result: NotebookResult, notebook: NotebookRows) -> set[str]:
     for cell in result.notebook["cells"]:
         meta = cell["metadata"].get("nbgrader", {})
         name = meta.get("grade_id")
-        if name in notebook.commented and nbgrader_checksum(
-            cell["source"], cell["cell_type"], meta
-        ) == notebook.checksums.get(name):
+        if (
+            name in notebook.commented
+            and nbgrader_checksum(cell["source"], cell["cell_type"], meta)
+            == notebook.cells.get(name, (None, None))[0]
+        ):
             found.add(name)
     return found

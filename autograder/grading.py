@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autograder.beside import Beside
 from autograder.datasets import wanted
 from autograder.errors import NotebookError, SandboxError, SandboxUnavailable
 from autograder.judge.session import Judge, Sharing, Suite, TaskRun
@@ -81,6 +82,8 @@ class Grader:
         self.zygote, self.judge, self.limits, self.device = zygote, judge, limits, device
         self.execution = execution
         """What notebooks find in ``NBGRADER_EXECUTION``: they leave out slow pictures on "autograde"."""
+        self.beside: Mapping[str, Beside] = {}
+        """The files beside the notebooks, by assignment."""
         self.until_failure = False
         self.measuring = False
         """Mutants are graded, or thresholds calibrated: see :class:`~autograder.judge.session.TaskRun`."""
@@ -89,6 +92,13 @@ class Grader:
         """The same grader with other limits."""
         other = copy(self)
         other.limits = limits
+        return other
+
+    def for_submission(self, assignment: str, folder: Path, *, carry: bool) -> Grader:
+        """The same grader with the files of the submission in ``folder`` beside its notebooks."""
+        other = copy(self)
+        shared = self.beside.get(assignment, Beside())
+        other.beside = {assignment: shared.with_submission(folder, carry=carry)}
         return other
 
     def validate(self, assignment: str, notebooks: Sequence[AssignmentNotebook]) -> None:
@@ -173,6 +183,7 @@ class Run:
         try:
             for spec in self.walk():
                 self._judge(spec)
+            self._carry()
         except SandboxUnavailable as error:
             self._give_up(error)
         finally:
@@ -227,6 +238,12 @@ class Run:
                     return
             self._run_cell(cell)
 
+    def _carry(self) -> None:
+        """Keep the files that the notebook left, where the next one of the submission shall find them."""
+        beside = self.grader.beside.get(self.assignment)
+        if beside is not None and beside.carry and self.sandbox is not None and not self.sandbox.dead:
+            beside.add(self.sandbox.left_files())
+
     def close(self) -> None:
         """End the sandbox."""
         if self.sandbox is not None:
@@ -250,6 +267,8 @@ class Run:
             self.stages.add(self.sandbox.setup_s)
             self.sandbox.deadline = self.deadline
             self.missing = self.sandbox.missing_layers
+            if beside := self.grader.beside.get(self.assignment):
+                self.sandbox.furnish(beside.files, beside.modules)
             self._replay(cell.index)
         return True
 
@@ -315,9 +334,13 @@ class Run:
         left = self.deadline - time.monotonic()
         wall_s = max(0.05, min(limits.cell_wall_s, left))
         reply: Mapping[str, Any] = {}
+        spec = self._spec(cell)
+        plain_test = spec is not None and spec.kind is TaskKind.IN_KERNEL
         try:
             with self.stages("cells"):
-                reply = self.sandbox.run_cell(cell.source, wall_s=wall_s, output_bytes=limits.output_kb << 10)
+                reply = self.sandbox.run_cell(
+                    cell.source, wall_s=wall_s, output_bytes=limits.output_kb << 10, pristine=plain_test
+                )
             outcome, message = cell_outcome(reply, wall_s)
         except RemoteFailure as error:
             outcome, message = Outcome.ERROR, plain(str(error)[:2000])
@@ -340,8 +363,7 @@ class Run:
             outputs=tuple(outputs),
             execution_count=clean_count(reply.get("execution_count")),
         )
-        spec = self._spec(cell)
-        if spec is not None and spec.kind is TaskKind.IN_KERNEL:
+        if spec is not None and plain_test:
             self.checks[spec.id] = (in_kernel(spec, self.cells[cell.index]),)
 
     def _stop(self, cell: PreparedCell, why: str) -> None:

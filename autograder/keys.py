@@ -27,7 +27,8 @@ from autograder.errors import NotebookError
 from autograder.ipynb import read_bytes, sha256
 from autograder.layout import Course
 from autograder.limits import Limits
-from autograder.submitted_files import other_files, timestamp
+from autograder.released import autotests
+from autograder.submitted_files import instructor_files, other_files, timestamp
 from autograder.thresholds import CALIBRATION, DECLARATION
 
 __all__ = ["MEANING", "Conditions", "Keys", "changed", "engine_digest", "notebooks_part", "suite_digest"]
@@ -89,7 +90,9 @@ class Keys:
         """The parts that all submissions to ``assignment`` have in common, read anew."""
         course, conditions = self._course, self._conditions
         sources = [path.read_bytes() for path in course.source_notebooks(assignment)]
-        origin = _files(other_files(course.source_dir(assignment)))
+        origin = _files(instructor_files(course.source_dir(assignment)))
+        if tests := autotests(course, assignment):
+            sources = [*sources, json.dumps(tests).encode()]
         return {
             "suite": suite_digest(course.suite_dir(assignment))[:_SHORT],
             "source": _digest([*sources, origin.encode()]),

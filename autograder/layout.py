@@ -25,8 +25,10 @@ _NEVER_IN_A_NAME = "/\\*?["
 
 def default_suites(root: Path) -> Path:
     """The folder of suites of the course at ``root``: its own, else the one of the installed package."""
-    own = root / "autograder" / "suites"
-    return own if own.is_dir() else Path(__file__).resolve().parent / "suites"
+    for own in (root / "autograder" / "suites", root / "suites"):
+        if own.is_dir():
+            return own
+    return Path(__file__).resolve().parent / "suites"
 
 
 def _name_problem(name: str) -> str:
@@ -63,15 +65,21 @@ def check_student_id(student: str) -> str:
 
 @dataclass(frozen=True)
 class Course:
-    """The folders of one course. ``root`` is the course root, ``suites`` overrides where suites lie."""
+    """The folders of one course. ``root`` is the course root, ``suites`` overrides where suites lie.
+
+    ``gradebook`` and ``sources`` (assignment, folder) override nbgrader's own names, for a course whose
+    ``nbgrader_config.py`` has others.
+    """
 
     root: Path
     suites: Path | None = None
+    gradebook: Path | None = None
+    sources: tuple[tuple[str, Path], ...] = ()
 
     @property
     def gradebook_path(self) -> Path:
         """nbgrader's SQLite gradebook."""
-        return self.root / "gradebook.db"
+        return self.gradebook or self.root / "gradebook.db"
 
     @property
     def state_dir(self) -> Path:
@@ -93,7 +101,8 @@ class Course:
 
     def source_dir(self, assignment: str) -> Path:
         """The instructor's folder of ``assignment``."""
-        return self.root / "source" / check_assignment_name(assignment)
+        known = dict(self.sources)
+        return known.get(assignment) or self.root / "source" / check_assignment_name(assignment)
 
     def source_notebooks(self, assignment: str) -> tuple[Path, ...]:
         """The instructor's notebooks of ``assignment``, sorted. None at all is a ``UsageError``."""

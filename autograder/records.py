@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from autograder.assignment import AssignmentNotebook
+from autograder.credit import partial_credit
 from autograder.errors import SandboxDied, SandboxError, SandboxTimeout, WireError
 from autograder.judge.session import Suite
 from autograder.judge.verdict import not_run
@@ -73,23 +73,19 @@ def no_checks_run(spec: TaskSpec, suite: Suite | None, why: str) -> tuple[CheckR
 
 
 def in_kernel(spec: TaskSpec, cell: CellResult) -> CheckResult:
-    """A plain nbgrader test cell: full points when it ran through, or the number its last expression gave."""
+    """A plain nbgrader test cell: full points when it ran through, or the number its last expression gave.
+
+    Of what is no number of points (NaN, negative, text, too much) nbgrader makes full points or none at all;
+    here it gives none and says so, since only the instructor can mend it.
+    """
     score = spec.max_score if cell.outcome in (Outcome.PASSED, Outcome.OUTPUT_LIMIT) else 0.0
     outcome, text = cell.outcome, cell.message
     results = [output for output in cell.outputs if output["output_type"] == "execute_result"]
-    if score and results:
-        shown = results[0]["data"].get("text/plain", "")
-        try:
-            claimed = float(shown)
-        except ValueError:
-            claimed = math.nan
-        if not 0.0 <= claimed <= spec.max_score:
-            claimed, text = (
-                0.0,
-                f"The test cell gave {shown[:80]!r} where points from 0 to {spec.max_score:g} were expected.",
-            )
-        score = claimed
-        outcome = Outcome.PASSED if score == spec.max_score else Outcome.FAILED
+    if cell.outcome in (Outcome.PASSED, Outcome.OUTPUT_LIMIT) and results:
+        # The last one: what a student's function displays during the test comes before the cell's own.
+        shown = results[-1]["data"].get("text/plain", "")
+        score, text = partial_credit(spec, shown)
+        outcome = Outcome.PASSED if score == spec.max_score and text is None else Outcome.FAILED
     elif outcome is Outcome.ERROR:
         outcome = Outcome.FAILED
     explanation = (

@@ -145,6 +145,11 @@ class Pool:
             self._master.kill()
             self._master.join()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return bool(self._alive) and self._master.is_alive()
+
     def map(self, jobs: Sequence[Any]) -> Iterator[Any]:
         """Results of ``jobs``, as they are done."""
         waiting: deque[Any] = deque(jobs)

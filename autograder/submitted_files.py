@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["other_files", "read_small", "timestamp"]
+__all__ = ["instructor_files", "other_files", "read_small", "timestamp"]
 
 _OTHER_FILE_MB: Final = 16
 _OTHER_FILES: Final = 200
@@ -41,10 +41,17 @@ def timestamp(folder: Path) -> str:
     return (read_small(folder / "timestamp.txt", 200) or b"").decode("utf-8", "replace").strip()
 
 
-def other_files(origin: Path) -> Iterator[tuple[Path, bytes]]:
+def instructor_files(source: Path) -> Iterator[tuple[Path, bytes]]:
+    """As :func:`other_files`, of the instructor's own folder: large and many files are taken too."""
+    return other_files(source, file_mb=1 << 11, most=1 << 16)
+
+
+def other_files(
+    origin: Path, *, file_mb: int = _OTHER_FILE_MB, most: int = _OTHER_FILES
+) -> Iterator[tuple[Path, bytes]]:
     """Relative path and bytes of each file below ``origin`` that is no notebook, in a fixed order.
 
-    Hidden files, links and what is too large are left out.
+    Hidden files, links and what is too large (over ``file_mb`` MiB, more than ``most`` files) are left out.
     """
     count = 0
     for folder, folders, names in os.walk(origin):
@@ -53,9 +60,9 @@ def other_files(origin: Path) -> Iterator[tuple[Path, bytes]]:
         )
         for name in sorted(names):
             path = Path(folder) / name
-            if name.startswith(".") or name.endswith((".ipynb", ".pyc")) or count >= _OTHER_FILES:
+            if name.startswith(".") or name.endswith((".ipynb", ".pyc")) or count >= most:
                 continue
-            data = read_small(path, _OTHER_FILE_MB * 2**20)
+            data = read_small(path, file_mb * 2**20)
             if data is not None:
                 count += 1
                 yield path.relative_to(origin), data

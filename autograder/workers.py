@@ -15,9 +15,11 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from autograder.beside import of_assignment
 from autograder.errors import AutograderError
 from autograder.jobs import FileJob, Job, Setup, lost
 from autograder.models import NotebookResult, SubmissionResult
+from autograder.released import load_notebooks
 from autograder.seeds import Seeds, secret_of
 
 if TYPE_CHECKING:
@@ -69,7 +71,6 @@ def _prepare(setup: Setup, connections: list[Connection]) -> None:
 
         def with_suites(judge: Judge) -> None:
             from autograder.grading import Grader
-            from autograder.notebook import load_assignment
 
             # gradcheck imports sympy on first use: half a second, here once and not in each worker.
             torch.autograd.gradcheck(torch.sin, torch.ones(1, dtype=torch.float64, requires_grad=True))
@@ -77,12 +78,13 @@ def _prepare(setup: Setup, connections: list[Connection]) -> None:
             grader = Grader(zygote, judge, setup.limits, device=setup.device, execution=setup.execution)
             grader.until_failure, grader.measuring = setup.until_failure, setup.measuring
             notebooks = {}
+            grader.beside = {
+                name: of_assignment(setup.course.source_dir(name), setup.limits) for name in setup.assignments
+            }
             for name in setup.assignments:
                 suite = judge.suites.get(name)
                 tasks = suite.tasks if suite else frozenset()
-                notebooks[name] = tuple(
-                    load_assignment(path, tasks) for path in setup.course.source_notebooks(name)
-                )
+                notebooks[name] = load_notebooks(setup.course, name, tasks)
                 grader.validate(name, notebooks[name])
             _fork_workers(setup, grader, notebooks, connections)
 
@@ -158,6 +160,7 @@ def serve(
 def _submission(
     grader: Grader, job: Job, notebooks: tuple[AssignmentNotebook, ...], seeds: Seeds
 ) -> SubmissionResult:
+    grader = grader.for_submission(job.assignment, job.path, carry=len(notebooks) > 1)
     results = tuple(
         grader.grade_file(job.assignment, notebook, job.path / f"{notebook.name}.ipynb", seeds)
         for notebook in notebooks

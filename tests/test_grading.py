@@ -86,7 +86,47 @@ def test_plain_nbgrader_cells_score_as_in_nbgrader(graded):
 def test_a_partial_credit_that_is_no_number_of_points_gives_none(graded, claim):
     result = graded(test("claim", claim))
     assert scores(result) == {"claim": 0}
-    assert "where points from 0 to 2 were expected" in result.tasks[0].checks[0].message
+    assert "no number of points from 0 to 2" in result.tasks[0].checks[0].message
+
+
+def test_a_partial_credit_may_be_a_number_of_numpy(graded):
+    result = graded(code("import numpy as np"), test("part", "np.float64(1.5)"), test("all", "np.int64(2)"))
+    assert scores(result) == {"part": 1.5, "all": 2}
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "type(get_ipython()).run_code = None",
+        "get_ipython().run_cell_async = None",
+        "get_ipython().run_ast_nodes = None",
+        "get_ipython().input_transformers_post.append(lambda lines: [])",
+        "get_ipython().input_transformer_manager.line_transforms.append(lambda lines: [])",
+        "get_ipython().ast_node_interactivity = 'none'",
+        "get_ipython().events.register('pre_run_cell', lambda info: 1 / 0)",
+        "get_ipython().display_formatter = None",
+        "import sys; sys.displayhook = print; get_ipython().displayhook = print",
+        "import builtins; builtins.sum = lambda values: 2",
+        "get_ipython().set_custom_exc((AssertionError,), lambda *args: None)",
+        "import sys; sys.settrace(lambda *args: None)",
+    ],
+)
+def test_a_plain_test_cell_runs_in_ipython_as_it_was(graded, cheat):
+    result = graded(
+        code(cheat),
+        test("wrong", "assert 1 == 2"),
+        test("part", "sum([1.0, 0.5])"),
+        test("right", "assert 1"),
+    )
+    assert scores(result) == {"wrong": 0, "part": 1.5, "right": 2}
+
+
+def test_a_figure_is_still_drawn_after_a_plain_test_cell(graded):
+    result = graded(
+        test("right", "assert 1"), code("import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()")
+    )
+    (shown,) = [output for output in result.cells[-1].outputs if output["output_type"] == "display_data"]
+    assert "image/png" in shown["data"]
 
 
 @pytest.mark.parametrize(

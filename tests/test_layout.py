@@ -100,3 +100,12 @@ def test_a_plus_is_fine_in_a_student_but_not_in_an_assignment(tmp_path: Path) ->
     assert check_student_id("ada+test@uni.de") == "ada+test@uni.de"
     with pytest.raises(UsageError, match=r"character \+"):
         Course(tmp_path).release_dir("ex+1")
+
+
+def test_a_course_may_have_other_places_than_nbgrader_s_own(tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere"
+    write(place / "a.ipynb", [code("1")])
+    course = Course(tmp_path, None, tmp_path / "marks.db", (("ex1", place),))
+    assert course.gradebook_path == tmp_path / "marks.db"
+    assert course.source_notebooks("ex1") == (place / "a.ipynb",)
+    assert course.source_dir("ex2") == tmp_path / "source" / "ex2"

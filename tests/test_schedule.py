@@ -40,6 +40,9 @@ class Grader:
     def __init__(self, error):
         self.error = error
 
+    def for_submission(self, assignment, folder, *, carry):
+        return self
+
     def grade_file(self, assignment, notebook, path, seeds, only=None):
         if "bad" in str(path):
             raise self.error

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from autograder.errors import WireError
+from autograder.sandbox.folder import Folder
 from autograder.sandbox.frontend import Frontend
 from autograder.sandbox.objects import Objects, explain, operations
 from autograder.wire import Bounds, Channel, decode, encode
@@ -40,6 +41,7 @@ class Agent:
         self._failed: BaseException | None = None
         self._operations: dict[str, Callable[..., Any]] = {
             **operations(self.objects),
+            **Folder().operations(),
             "cell": self._cell,
             "hello": lambda: missing,
             "end_branch": self._end_branch,

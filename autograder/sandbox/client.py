@@ -19,12 +19,12 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import msgpack
 
-from autograder.errors import SandboxDied, SandboxError, SandboxTimeout, WireError
+from autograder.errors import SandboxDied, SandboxError, SandboxTimeout, SandboxUnavailable, WireError
 from autograder.sandbox import cgroup
 from autograder.wire import Channel, Handle, Hold, Reference, decode, encode
 
@@ -170,13 +170,41 @@ class Sandbox(Peer):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run_cell(self, source: str, *, wall_s: float, output_bytes: int) -> Mapping[str, Any]:
+    def run_cell(
+        self, source: str, *, wall_s: float, output_bytes: int, pristine: bool = False
+    ) -> Mapping[str, Any]:
         """Run one cell; what :meth:`autograder.sandbox.frontend.Frontend.run_cell` says of it (a claim)."""
-        result = self.request("cell", source=source, output_bytes=output_bytes, wall_s=wall_s)
+        result = self.request(
+            "cell", source=source, output_bytes=output_bytes, wall_s=wall_s, pristine=pristine
+        )
         if type(result) is not dict:
             self.dead = WireError("an answer that is none")
             raise self.dead
         return result
+
+    def furnish(self, files: Mapping[str, bytes], modules: Sequence[str], *, wall_s: float = 30.0) -> None:
+        """Put ``files`` (by relative path) into its folder; ``modules`` are imported from there first.
+
+        :raises SandboxUnavailable: they do not fit.
+        """
+        try:
+            for path, data in files.items():
+                self.request("put_file", path=path, data=data, wall_s=wall_s)
+            if modules:
+                self.request("prefer_modules", modules=list(modules), wall_s=wall_s)
+        except SandboxError as error:
+            raise SandboxUnavailable(
+                f"the files beside the notebook could not be put into its sandbox ({error}); "
+                "see tmp_mb and file_mb in [tool.autograder.limits]"
+            ) from error
+
+    def left_files(self, wall_s: float = 10.0) -> Mapping[object, object]:
+        """Files that the notebook made or changed, by relative path: a claim; empty when it has ended."""
+        try:
+            found = self.request("left_files", wall_s=wall_s)
+        except SandboxError:
+            return {}
+        return found if type(found) is dict else {}
 
     def branch(self, wall_s: float = 10.0) -> Branch:
         """A copy of the sandbox as it is now, for checks."""

@@ -8,13 +8,11 @@ nobody.
 
 from __future__ import annotations
 
-import ast
 import builtins
 import contextlib
 import fcntl
 import io
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -22,13 +20,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, cast
 
-from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
+
+from autograder.sandbox.plain_cells import Compiler, PlainCells
+from autograder.sandbox.pristine import Pristine
 
 __all__ = ["Frontend", "LimitReached", "time_limit"]
 
@@ -192,68 +191,8 @@ def _bundle(data: Any) -> dict[str, Any]:
     return bundle
 
 
-class _Compiler(CachingCompiler):
-    """Uses the tree that :meth:`_Shell.transform_cell` has made already."""
-
-    parsed: tuple[str, ast.Module] | None = None
-
-    def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
-        parsed, self.parsed = self.parsed, None
-        if parsed is not None and parsed[0] == source and symbol == "exec" and self.flags == _NO_FUTURE:
-            return parsed[1]
-        return super().ast_parse(source, filename, symbol)
-
-
-_NO_FUTURE: Final = CachingCompiler().flags  # type: ignore[no-untyped-call]
-"""Flags as long as no cell has imported anything from ``__future__``."""
-_PROMPT: Final = re.compile(r"\s|In \[|\.\.\.|>>>")
-_CONTINUED: Final = re.compile(r"\s*\.\.\.")
-
-
-class _Shell(InteractiveShell):
+class _Shell(PlainCells):
     sink: ClassVar[_Sink]
-    usual: tuple[Any, ...] = ()
-    """The transformers of input that there are before students add their own."""
-
-    @property
-    def compiler(self) -> _Compiler:
-        """What turns cells into code."""
-        return cast(_Compiler, self.compile)
-
-    def transform_cell(self, raw_cell: str) -> str:
-        """IPython tokenizes each cell in Python to find its own syntax, which takes longer than most cells run.
-
-        None of that syntax is valid Python, except in cells of one line (``ls``) and behind prompts or an
-        indent: any other cell that can be parsed is left as it is.
-        """
-        self.compiler.parsed = None
-        lines = raw_cell.splitlines(keepends=True)
-        while lines and not lines[0].strip():
-            del lines[0]  # as IPython does
-        prompts = len(lines) < 2 or _PROMPT.match(lines[0]) or _CONTINUED.match(lines[1])
-        if not prompts and self.transformers() == self.usual:
-            cell = "".join(lines) if raw_cell.endswith("\n") else "".join(lines) + "\n"
-            with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-                self.compiler.parsed = (cell, ast.parse(cell))
-                return cell
-        return str(super().transform_cell(raw_cell))  # type: ignore[no-untyped-call]
-
-    def transformers(self) -> tuple[Any, ...]:
-        """All transformers of input, in order."""
-        manager = self.input_transformer_manager
-        return (
-            *manager.cleanup_transforms,
-            *manager.line_transforms,
-            *manager.token_transformers,
-            *self.input_transformers_post,
-        )
-
-    def should_run_async(self, raw_cell: str, **options: Any) -> bool:
-        """Without compiling the cell once more where it is known to be plain Python."""
-        parsed = self.compiler.parsed
-        if parsed is not None and "await" not in parsed[0] and "async" not in parsed[0]:
-            return False
-        return bool(super().should_run_async(raw_cell, **options))
 
     def system(self, cmd: str) -> None:
         """``!cmd``: a subprocess whose output lands in the cell, with nothing on its standard input."""
@@ -318,12 +257,13 @@ class Frontend:
             display_pub_class=_DisplayPublisher,
             displayhook_class=_DisplayHook,
             user_module=None,
-            compiler_class=_Compiler,
+            compiler_class=Compiler,
         )
         self.shell.execution_count = 1
         self.shell.usual = self.shell.transformers()
         builtins.input = _no_input
         self._files: dict[str, int] = {}
+        self._pristine: Pristine | None = None
 
     @property
     def names(self) -> dict[str, Any]:
@@ -337,6 +277,7 @@ class Frontend:
         shell.reset(new_session=True)
         shell.displayhook.flush()
         shell.execution_count = 1
+        self._pristine = Pristine(shell)
 
     def inline_figures(self) -> None:
         """``%matplotlib inline``, once, so that figures become PNG outputs at the end of a cell."""
@@ -356,13 +297,17 @@ class Frontend:
         os.dup2(null, 0)
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as the process
 
-    def run_cell(self, source: str, *, wall_s: float, output_bytes: int) -> dict[str, Any]:
-        """Run one cell; a dict of plain data:
+    def run_cell(
+        self, source: str, *, wall_s: float, output_bytes: int, pristine: bool = False
+    ) -> dict[str, Any]:
+        """Run one cell, with ``pristine`` in IPython as it was before the notebook; a dict of plain data:
 
         ``outputs`` (nbformat), ``execution_count``, ``error`` ("Type: text" or None), ``timeout``,
         ``truncated`` (bools),
         ``wall_s``.
         """
+        if pristine and self._pristine is not None:
+            self._pristine.restore()
         self.sink.open(output_bytes)
         started, count = time.perf_counter(), self.shell.execution_count
         error: BaseException | None = None

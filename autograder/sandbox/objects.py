@@ -30,7 +30,9 @@ __all__ = ["Objects", "explain", "operations"]
 _WATCH_BYTES: Final = 8 << 20
 _MAX_ITEMS: Final = 10_000
 _MISSING: Final = object()
-_IN_NUMPY: Final = frozenset({torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool})
+_IN_NUMPY: Final = frozenset(
+    {torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool}
+)
 _NUMPY_STATE_BYTES: Final = 625 * 4
 """``mt19937_state`` of numpy's generator: 624 words and the position in them."""
 
@@ -273,9 +275,7 @@ def _numbered(args: list[Any], kwargs: dict[str, Any]) -> list[tuple[int | str, 
     return [*enumerate(args), *kwargs.items()]
 
 
-def _changed(
-    before: dict[int | str, Any], args: list[Any], kwargs: dict[str, Any]
-) -> list[list[Any]]:
+def _changed(before: dict[int | str, Any], args: list[Any], kwargs: dict[str, Any]) -> list[list[Any]]:
     """``[position or name, value now]`` of each argument whose content is no longer what was sent."""
     changed = []
     for key, value in _numbered(args, kwargs):

@@ -1,0 +1,83 @@
+"""Cells of plain Python take a short way through IPython.
+
+IPython tokenizes each cell in Python to find syntax of its own, and compiles it once more to find an
+``await``: together longer than most cells run. None of its syntax is valid Python, except in cells of one line (``ls``)
+and behind prompts or an indent, so any other cell that can be parsed is left as it is, and its tree is used.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from typing import Any, Final, cast
+
+from IPython.core.compilerop import CachingCompiler
+from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["Compiler", "PlainCells"]
+
+_PROMPT: Final = re.compile(r"\s|In \[|\.\.\.|>>>")
+"""What the first line of such a cell does not begin with."""
+_CONTINUED: Final = re.compile(r"\s*\.\.\.")
+"""Nor the second: IPython takes prompts away there too."""
+
+
+class Compiler(CachingCompiler):
+    """Uses the tree that :meth:`PlainCells.transform_cell` has made already."""
+
+    parsed: tuple[str, ast.Module] | None = None
+
+    def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
+        """The tree of ``source``, a new one after the first time."""
+        parsed, self.parsed = self.parsed, None
+        if parsed is not None and parsed[0] == source and symbol == "exec" and self.flags == _NO_FUTURE:
+            return parsed[1]
+        return super().ast_parse(source, filename, symbol)
+
+
+_NO_FUTURE: Final = CachingCompiler().flags  # type: ignore[no-untyped-call]
+"""Flags as long as no cell has imported anything from ``__future__``."""
+
+
+class PlainCells(InteractiveShell):
+    """An IPython shell with the short way; it needs a :class:`Compiler`."""
+
+    usual: tuple[Any, ...] = ()
+    """The transformers of input that there are before students add their own; the short way is for these."""
+
+    @property
+    def compiler(self) -> Compiler:
+        """What turns cells into code."""
+        return cast(Compiler, self.compile)
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """The cell as Python; IPython's own work where it may not be plain Python yet."""
+        self.compiler.parsed = None
+        lines = raw_cell.splitlines(keepends=True)
+        while lines and not lines[0].strip():
+            del lines[0]  # as IPython does
+        prompts = len(lines) < 2 or _PROMPT.match(lines[0]) or _CONTINUED.match(lines[1])
+        if not prompts and self.transformers() == self.usual:
+            cell = "".join(lines) if raw_cell.endswith("\n") else "".join(lines) + "\n"
+            with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+                self.compiler.parsed = (cell, ast.parse(cell))
+                return cell
+        return str(super().transform_cell(raw_cell))  # type: ignore[no-untyped-call]
+
+    def transformers(self) -> tuple[Any, ...]:
+        """All transformers of input, in order."""
+        manager = self.input_transformer_manager
+        return (
+            *manager.cleanup_transforms,
+            *manager.line_transforms,
+            *manager.token_transformers,
+            *self.input_transformers_post,
+        )
+
+    def should_run_async(self, raw_cell: str, **options: Any) -> bool:
+        """Without compiling the cell once more where it cannot hold an ``await``."""
+        parsed = self.compiler.parsed
+        if parsed is not None and "await" not in parsed[0] and "async" not in parsed[0]:
+            return False
+        return bool(super().should_run_async(raw_cell, **options))
