@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autograder import batch, console, feedback, profile, schedule
+from autograder import batch, console, feedback, profile, schedule, upkeep
 from autograder.config import Config
 from autograder.keys import Conditions
 from autograder.schedule import device_of
@@ -39,9 +39,12 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
         print(f"nothing to grade in {settings.root / 'submitted'}/<student>/<assignment>/", file=sys.stderr)
     how = conditions(options, settings)
     if not options.force:
-        todo = batch.pending(course, todo, how)
-    if found > len(todo):
-        print(f"{found - len(todo)} graded already (--force grades them again)", file=sys.stderr)
+        everything, todo = todo, batch.pending(course, todo, how)
+        done = [job for job in everything if job not in todo]
+        if done:
+            print(f"{len(done)} graded already (--force grades them again)", file=sys.stderr)
+        for update in upkeep.refresh(course, done):
+            print(upkeep.text(update), file=sys.stderr)
     console.say_data(settings, sorted({job.assignment for job in todo}), how.data)
     workers = options.workers or settings.workers
     started, first, graded = time.monotonic(), 0.0, []

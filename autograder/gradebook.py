@@ -17,19 +17,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from autograder import ledger
+from autograder import exchanged, ledger
 from autograder.errors import GradebookError, StorageError
 from autograder.gradebook_db import Score, database_errors, open_gradebook, require_gradebook, scores
 from autograder.gradebook_files import autograded_notebook, copied_files, message_notebook
 from autograder.gradebook_rows import (
     AssignmentRows,
     NotebookRows,
+    Update,
     check_same_cells,
     fill,
     fill_nothing,
     is_sound,
-    total,
 )
+from autograder.lateness import Lateness
 from autograder.layout import Course
 from autograder.models import NotebookResult, SubmissionResult
 from autograder.notebook import AssignmentNotebook, load_assignment
@@ -59,6 +60,7 @@ class Recorder:
         self.stages = Stages()
         """Where the time of :meth:`record` goes: notebook (and the other files), database."""
         self._assignments: dict[str, AssignmentRows] = {}
+        self._lateness = Lateness(course.root)
         self._gradebook: Any = None
         self._api: Any = None
         self._published: list[dict[str, str]] = []
@@ -193,6 +195,8 @@ class Recorder:
             for path, data in copied_files(course.submitted(result.student, result.assignment), source):
                 with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
                     staged.add(folder / path, data)  # an older submission had a folder where this has a file
+        if pages:  # nbgrader release_feedback looks for them beside the pages
+            exchanged.stage(staged, course, result.student, result.assignment, feedback_alone=True)
         for name, page in pages.items():
             place = course.feedback_dir(result.student, result.assignment) / f"{name}.html"
             wanted.append((place, page.encode("utf-8", "replace"), 0o644))
@@ -228,15 +232,9 @@ class Recorder:
         return rows.released[name]
 
     def _timestamp(self, result: SubmissionResult, given: datetime | str | None) -> datetime | None:
-        from nbgrader.utils import parse_utc
-
         if given is None:
             given = stored_timestamp(self._course.submitted(result.student, result.assignment))
-        try:
-            parsed: datetime | None = parse_utc(given) if given else None
-        except (ValueError, OverflowError):
-            return None  # a file that a student may have written
-        return parsed
+        return self._lateness.handed_in(given.isoformat() if isinstance(given, datetime) else given)
 
     # -- rows
 
@@ -286,6 +284,7 @@ class Recorder:
             db.add(submission)
         if timestamp is not None:
             submission.timestamp = timestamp
+        due = db.get(api.Assignment, assignment.id).duedate
         rows = {
             row.notebook_id: row
             for row in db.query(api.SubmittedNotebook).filter_by(assignment_id=submission.id)
@@ -305,9 +304,7 @@ class Recorder:
             comments = self._rows_of(api.Comment, row.id, notebook.commented)
             if name in results:
                 fill(results[name], notebook, grades, comments)
-                row.late_submission_penalty = self._late_penalty(
-                    result.student, assignment, submission, grades
-                )
+                row.late_submission_penalty = self._lateness.penalty(submission, due, grades.values())
             elif name not in given:
                 fill_nothing(grades)
         db.flush()
@@ -323,27 +320,55 @@ class Recorder:
                 db.add(found[cell_id])
         return {name: found[cell_id] for name, cell_id in cells.items()}
 
-    def _late_penalty(
-        self, student: str, assignment: AssignmentRows, submission: Any, grades: Mapping[str, Any]
-    ) -> float | None:
-        """The penalty that nbgrader's plugin gives a late submission, None without one."""
-        due = self._gradebook.db.get(self._api.Assignment, assignment.id).duedate
-        if due is None or submission.timestamp is None:
-            return None
-        if submission.extension is not None:
-            due += submission.extension
-        late_s = (submission.timestamp - due).total_seconds()
-        if late_s <= 0:
-            return None
-        from nbgrader.preprocessors import AssignLatePenalties
+    # -- without running a notebook
 
-        from autograder.nbgrader_settings import load
+    def refresh(self, student: str, assignment: str) -> Update | None:
+        """Bring time and late penalties of a graded submission up to date with ``timestamp.txt``, due date,
+        extension, points by hand and ``nbgrader_config.py``. None when they were."""
+        rows, staged = self._assignment(assignment), Staging()
+        api, db = self._api, self._gradebook.db
+        try:
+            other_time = exchanged.stage(staged, self._course, student, assignment)
+            with self._told():
+                submission = (
+                    db.query(api.SubmittedAssignment)
+                    .filter_by(assignment_id=rows.id, student_id=student)
+                    .one_or_none()
+                )
+                if submission is None:
+                    return None
+                was = submission.timestamp
+                text = stored_timestamp(self._course.submitted(student, assignment))
+                if other_time and (time := self._lateness.handed_in(text)) is not None:
+                    submission.timestamp = time
+                before, after = self._refresh_penalties(submission, rows)
+                update = Update(student, assignment, submission.timestamp, sum(before), sum(after))
+                changed = before != after or submission.timestamp != was
+                if changed:
+                    db.commit()
+                else:
+                    db.rollback()
+            staged.publish()
+        except OSError as error:
+            folder = self._course.feedback_dir(student, assignment)
+            raise storage_error(error, folder) from error
+        finally:
+            staged.discard()
+        return update if changed else None
 
-        plugin = AssignLatePenalties(config=load(self._course.root))
-        plugin.init_plugin()
-        score = sum(total(grade) for grade in grades.values())
-        penalty = plugin.plugin_inst.late_submission_penalty(student, score, late_s)
-        return None if penalty is None else min(max(penalty, 0.0), score)
+    def _refresh_penalties(self, submission: Any, rows: AssignmentRows) -> tuple[list[float], list[float]]:
+        """The late penalty of each notebook of ``submission`` before and after."""
+        api, db = self._api, self._gradebook.db
+        before, after = [], []
+        due = db.get(api.Assignment, rows.id).duedate
+        for row in db.query(api.SubmittedNotebook).filter_by(assignment_id=submission.id):
+            grades = db.query(api.Grade).filter_by(notebook_id=row.id).all()
+            was, now = row.late_submission_penalty, self._lateness.penalty(submission, due, grades)
+            before.append(was or 0.0)
+            after.append(now or 0.0)
+            if before[-1] != after[-1]:
+                row.late_submission_penalty = now
+        return before, after
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from autograder.assignment import AssignmentNotebook, nbgrader_checksum
@@ -14,7 +15,16 @@ from autograder.errors import GradebookError
 from autograder.gradebook_files import clamp
 from autograder.models import NotebookResult, Outcome, TaskKind
 
-__all__ = ["AssignmentRows", "NotebookRows", "check_same_cells", "fill", "fill_nothing", "is_sound", "total"]
+__all__ = [
+    "AssignmentRows",
+    "NotebookRows",
+    "Update",
+    "check_same_cells",
+    "fill",
+    "fill_nothing",
+    "is_sound",
+    "total",
+]
 
 _NO_ANSWER = "No response."
 """nbgrader's comment on a solution cell that was left as released."""
@@ -39,6 +49,17 @@ class AssignmentRows:
     id: str
     notebooks: dict[str, NotebookRows]
     released: dict[str, AssignmentNotebook] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What became of a graded submission without a run. ``handed_in``: UTC; penalties in points."""
+
+    student: str
+    assignment: str
+    handed_in: datetime | None
+    penalty_before: float
+    penalty: float
 
 
 def is_sound(result: NotebookResult) -> bool:

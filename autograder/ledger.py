@@ -36,6 +36,7 @@ __all__ = [
     "entries",
     "holds",
     "is_whole",
+    "late",
     "result_of",
     "row",
 ]
@@ -130,6 +131,17 @@ join submitted_notebook n on n.id = g.notebook_id join submitted_assignment s on
 join assignment a on a.id = s.assignment_id where s.student_id = ? and a.name = ?"""
     with _reading(course) as database:
         return {name: (auto, manual) for name, auto, manual in _rows(database, query, (student, assignment))}
+
+
+def late(course: Course) -> set[tuple[str, str]]:
+    """Student and assignment of the submissions that came after the due date, extended or not, or have a
+    penalty."""
+    query = """
+select s.student_id, a.name from submitted_assignment s join assignment a on a.id = s.assignment_id
+where s.timestamp > a.duedate or exists (select 1 from submitted_notebook n
+    where n.assignment_id = s.id and n.late_submission_penalty is not null)"""
+    with _reading(course) as database:
+        return {(student, assignment) for student, assignment in _rows(database, query)}
 
 
 def holds(course: Course, entry: Entry, key: Mapping[str, str]) -> bool:

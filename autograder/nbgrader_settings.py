@@ -23,6 +23,7 @@ from nbgrader.preprocessors import (
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from autograder.nbgrader_exchange import ReleaseFeedback
 from autograder.regions import clear_solution
 
 __all__ = ["ClearTaskSolutions", "apply", "load"]
@@ -72,6 +73,7 @@ def apply(config: Config) -> None:
     config.Execute.skip_cells_with_tag = ""
     # Without its test cell a submission would wait for a person to grade it.
     config.OverwriteCells.add_missing_cells = True
+    config.ExchangeFactory.release_feedback = ReleaseFeedback
 
 
 def load(root: Path) -> Config:

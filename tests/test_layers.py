@@ -42,12 +42,12 @@ LAYERS: dict[int, tuple[str, ...]] = {
     6: (
         *("display", "feedback_cells", "feedback", "golden", "packing"),
         *("gradebook", "gradebook_db", "gradebook_files", "gradebook_rows"),
-        *("staging", "writing", "ledger"),
-        *("release", "release_files", "nbgrader_settings", "calibration_files"),
+        *("staging", "writing", "ledger", "exchanged", "lateness"),
+        *("release", "release_files", "nbgrader_settings", "nbgrader_exchange", "calibration_files"),
     ),
     7: ("jobs", "workers", "schedule"),
     8: (
-        *("batch", "commands", "differences", "regrade", "replay"),
+        *("batch", "commands", "upkeep", "differences", "regrade", "replay"),
         *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
     ),
 }
