@@ -24,7 +24,6 @@ from autograder.gradebook_files import autograded_notebook, copied_files, messag
 from autograder.gradebook_rows import (
     AssignmentRows,
     NotebookRows,
-    Update,
     check_same_cells,
     fill,
     fill_nothing,
@@ -319,56 +318,6 @@ class Recorder:
                 found[cell_id] = table(cell_id=cell_id, notebook_id=notebook_id)
                 db.add(found[cell_id])
         return {name: found[cell_id] for name, cell_id in cells.items()}
-
-    # -- without running a notebook
-
-    def refresh(self, student: str, assignment: str) -> Update | None:
-        """Bring time and late penalties of a graded submission up to date with ``timestamp.txt``, due date,
-        extension, points by hand and ``nbgrader_config.py``. None when they were."""
-        rows, staged = self._assignment(assignment), Staging()
-        api, db = self._api, self._gradebook.db
-        try:
-            other_time = exchanged.stage(staged, self._course, student, assignment)
-            with self._told():
-                submission = (
-                    db.query(api.SubmittedAssignment)
-                    .filter_by(assignment_id=rows.id, student_id=student)
-                    .one_or_none()
-                )
-                if submission is None:
-                    return None
-                was = submission.timestamp
-                text = stored_timestamp(self._course.submitted(student, assignment))
-                if other_time and (time := self._lateness.handed_in(text)) is not None:
-                    submission.timestamp = time
-                before, after = self._refresh_penalties(submission, rows)
-                update = Update(student, assignment, submission.timestamp, sum(before), sum(after))
-                changed = before != after or submission.timestamp != was
-                if changed:
-                    db.commit()
-                else:
-                    db.rollback()
-            staged.publish()
-        except OSError as error:
-            folder = self._course.feedback_dir(student, assignment)
-            raise storage_error(error, folder) from error
-        finally:
-            staged.discard()
-        return update if changed else None
-
-    def _refresh_penalties(self, submission: Any, rows: AssignmentRows) -> tuple[list[float], list[float]]:
-        """The late penalty of each notebook of ``submission`` before and after."""
-        api, db = self._api, self._gradebook.db
-        before, after = [], []
-        due = db.get(api.Assignment, rows.id).duedate
-        for row in db.query(api.SubmittedNotebook).filter_by(assignment_id=submission.id):
-            grades = db.query(api.Grade).filter_by(notebook_id=row.id).all()
-            was, now = row.late_submission_penalty, self._lateness.penalty(submission, due, grades)
-            before.append(was or 0.0)
-            after.append(now or 0.0)
-            if before[-1] != after[-1]:
-                row.late_submission_penalty = now
-        return before, after
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -36,7 +36,7 @@ __all__ = [
     "entries",
     "holds",
     "is_whole",
-    "late",
+    "touched",
     "result_of",
     "row",
 ]
@@ -133,13 +133,16 @@ join assignment a on a.id = s.assignment_id where s.student_id = ? and a.name = 
         return {name: (auto, manual) for name, auto, manual in _rows(database, query, (student, assignment))}
 
 
-def late(course: Course) -> set[tuple[str, str]]:
-    """Student and assignment of the submissions that came after the due date, extended or not, or have a
-    penalty."""
+def touched(course: Course) -> set[tuple[str, str]]:
+    """Student and assignment of the submissions whose points may have changed by something else than grading:
+    late ones, extended or not, and those that a person grades or commented on."""
     query = """
 select s.student_id, a.name from submitted_assignment s join assignment a on a.id = s.assignment_id
-where s.timestamp > a.duedate or exists (select 1 from submitted_notebook n
-    where n.assignment_id = s.id and n.late_submission_penalty is not null)"""
+where s.timestamp > a.duedate or s.id in (
+    select assignment_id from submitted_notebook where late_submission_penalty is not null or id in (
+        select notebook_id from grade
+        where auto_score is null or manual_score is not null or extra_credit is not null
+        union select notebook_id from comment where manual_comment is not null))"""
     with _reading(course) as database:
         return {(student, assignment) for student, assignment in _rows(database, query)}
 

@@ -1,8 +1,8 @@
-"""What changes for a graded submission without a run: when it was handed in, and what that costs.
+"""What changes for a graded submission without a run: points by hand, when it was handed in, what that costs.
 
-The same answer handed in again, a due date or an extension that came later, points by hand below which a
-penalty cannot stay, another rule in ``nbgrader_config.py``: ``autograder grade`` asks :func:`due` which
-submissions may be concerned, which takes milliseconds, and :func:`refresh` brings them up to date.
+The same answer handed in again, a due date or an extension that came later, points and comments that a person
+gave, another rule in ``nbgrader_config.py``: ``autograder grade`` asks :func:`due` which submissions may be
+concerned, which takes milliseconds, and :func:`refresh` brings gradebook and feedback pages up to date.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from autograder import exchanged, ledger
 from autograder.display import clean_text
-from autograder.gradebook import Recorder
 from autograder.gradebook_rows import Update
+from autograder.gradebook_update import Updater
 from autograder.layout import Course
 from autograder.schedule import Job
 from autograder.writing import one_writer
@@ -22,11 +22,11 @@ __all__ = ["due", "refresh", "text"]
 
 def due(course: Course, done: Sequence[Job]) -> list[Job]:
     """Those of the graded submissions ``done`` that may not be up to date."""
-    late = ledger.late(course) if done else set()
+    touched = ledger.touched(course) if done else set()
     return [
         job
         for job in done
-        if (job.student, job.assignment) in late
+        if (job.student, job.assignment) in touched
         or not exchanged.is_current(course, job.student, job.assignment)
     ]
 
@@ -38,9 +38,9 @@ def refresh(course: Course, done: Sequence[Job]) -> Iterator[Update]:
     """
     wanted = due(course, done)
     if wanted:
-        with one_writer(course), Recorder(course) as recorder:
+        with one_writer(course), Updater(course) as updater:
             for job in wanted:
-                update = recorder.refresh(job.student, job.assignment)
+                update = updater.refresh(job.student, job.assignment)
                 if update is not None:
                     yield update
 
@@ -52,4 +52,6 @@ def text(update: Update) -> str:
         words += f", handed in {update.handed_in:%Y-%m-%d %H:%M:%S} UTC"
     if update.penalty_before != update.penalty:
         words += f", late penalty {update.penalty_before:g} → {update.penalty:g}"
+    if update.page:
+        words += ", feedback page updated"
     return words

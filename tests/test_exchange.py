@@ -154,13 +154,23 @@ def test_the_day(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     assert "[2/2]" in grade()
     assert points(course) == {ada.name: 5, bob.name: 2}
     formgrader(course, ada.name, 0.5, "Say why.")
-    assert points(course) == {ada.name: 5.5, bob.name: 2}
-    instructor.nbgrader("release_feedback", "ex")
+    shutil.copytree(course.release_dir("ex"), course.submitted("eve", "ex"))  # she mailed it
+    said = grade()
+    assert "2 graded already" in said and f"{ada.name} ex: not run again, feedback page updated" in said
+    assert points(course) == {ada.name: 5.5, bob.name: 2, "eve": 0}
+    said = instructor.nbgrader("release_feedback", "ex")
+    assert said.count("Feedback released to") == 2 and "No feedback released for student 'eve'" in said
+    shutil.rmtree(course.root / "submitted" / "eve")
+    instructor.nbgrader("db", "student", "remove", "eve", "--force")
     together(students, "fetch_feedback", "ex")
     for student in students:
         (page,) = pages(student)
         assert page.read_bytes() == (course.feedback_dir(student.name, "ex") / "ex.html").read_bytes()
         assert "Content-Security-Policy" in page.read_text() and f"· {student.name} ·" in page.read_text()
+    seen = {student.name: pages(student)[0].read_text() for student in students}
+    for said in ("5.5 of 6 points", "<b>0.5 of 1 points</b> given by a person. Say why."):
+        assert said in seen[ada.name]
+    assert "still to be given" in seen[bob.name] and "still to be given" not in seen[ada.name]
     for name in ("inbound", "feedback"):  # nobody can look what others handed in and got
         mode = (day.exchange / "neural_networks" / name).stat().st_mode
         assert not mode & (stat.S_IRGRP | stat.S_IROTH)
@@ -187,6 +197,8 @@ def test_the_day(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     assert "late penalty 5.5 → 0" in said and "late penalty 5 → 6" in said
     assert points(course) == {ada.name: 5.5, bob.name: 0}
     assert "not run again" not in grade()
+    page = (course.feedback_dir(bob.name, "ex") / "ex.html").read_text()
+    assert "Handed in late: 6 points were taken off." in page and "0 of 6 points" in page
 
     # each attempt has its page
     instructor.nbgrader("release_feedback", "ex")

@@ -40,8 +40,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
     4: ("judge", "checks"),
     5: ("grading", "records", "outputs", "direct"),
     6: (
-        *("display", "feedback_cells", "feedback", "golden", "packing"),
-        *("gradebook", "gradebook_db", "gradebook_files", "gradebook_rows"),
+        *("display", "feedback_cells", "given", "feedback", "golden", "packing"),
+        *("gradebook", "gradebook_db", "gradebook_files", "gradebook_rows", "gradebook_update"),
         *("staging", "writing", "ledger", "exchanged", "lateness"),
         *("release", "release_files", "nbgrader_settings", "nbgrader_exchange", "calibration_files"),
     ),
