@@ -22,7 +22,9 @@ import pytest
 
 from autograder import cli
 from autograder.gradebook import scores
+from autograder.lateness import Lateness, as_utc
 from autograder.layout import Course
+from autograder.notebook import load_assignment
 from autograder.release import release
 from tests.people import Person, accounts, together
 from tests.support_nbgrader import course_cells, grade_in_process, write
@@ -151,12 +153,12 @@ def test_the_day(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     said = instructor.nbgrader("collect", "ex")
     assert "Processing 2 submissions" in said
     assert not day.own_accounts or "cheating" not in said
-    assert "[2/2]" in grade()
-    assert points(course) == {ada.name: 5, bob.name: 2}
-    formgrader(course, ada.name, 0.5, "Say why.")
     shutil.copytree(course.release_dir("ex"), course.submitted("eve", "ex"))  # she mailed it
+    assert "[3/3]" in grade()
+    assert points(course) == {ada.name: 5, bob.name: 2, "eve": 0}
+    formgrader(course, ada.name, 0.5, "Say why.")
     said = grade()
-    assert "2 graded already" in said and f"{ada.name} ex: not run again, feedback page updated" in said
+    assert "3 graded already" in said and f"{ada.name} ex: not run again, feedback page updated" in said
     assert points(course) == {ada.name: 5.5, bob.name: 2, "eve": 0}
     said = instructor.nbgrader("release_feedback", "ex")
     assert said.count("Feedback released to") == 2 and "No feedback released for student 'eve'" in said
@@ -241,3 +243,49 @@ def notebooks_run(course: Course) -> dict[str, tuple[str, str]]:
     with closing(sqlite3.connect(course.gradebook_path)) as database:
         rows = database.execute("select student_id, graded_at, result from autograder_ledger").fetchall()
     return {student: (when, result) for student, when, result in rows}
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "utc"),
+    [
+        ("2026-05-01 12:30:00.5 UTC", "Europe/Berlin", "2026-05-01 12:30:00.500000"),
+        ("2026-05-01 12:30:00 CEST", "Europe/Berlin", "2026-05-01 10:30:00"),
+        ("2026-05-01 12:30:00 +0200", "", "2026-05-01 10:30:00"),
+        ("2026-05-01 12:30:00 -03:30", "", "2026-05-01 16:00:00"),
+        ("2026-05-01 12:30:00 Europe/Berlin", "", "2026-05-01 10:30:00"),
+        ("2026-05-01 12:30:00 IST", "Asia/Kolkata", "2026-05-01 07:00:00"),
+        ("2026-05-01 12:30:00 IST", "", "2026-05-01 12:30:00"),
+        ("2026-10-25 02:30:00 CEST", "Europe/Berlin", "2026-10-25 00:30:00"),
+        ("2026-10-25 02:30:00 CET", "Europe/Berlin", "2026-10-25 01:30:00"),
+        ("2026-05-01 12:30:00", "Europe/Berlin", "2026-05-01 12:30:00"),
+        ("2026-05-01 12:30:00 /etc/localtime", "", "None"),
+        ("9999-12-31 23:59:00 -0500", "", "None"),
+        ("yesterday", "", "None"),
+    ],
+)
+def test_times_are_what_they_say(text: str, zone: str, utc: str) -> None:
+    assert str(as_utc(text, zone)) == utc
+
+
+def test_the_exchange_s_time_zone_is_that_of_the_course(tmp_path: Path) -> None:
+    (tmp_path / "nbgrader_config.py").write_text('c = get_config()\nc.Exchange.timezone = "Europe/Berlin"\n')
+    assert str(Lateness(tmp_path).handed_in("2026-05-01 12:30:00.5 CEST")) == "2026-05-01 10:30:00.500000"
+
+
+def test_students_can_validate(tmp_path: Path) -> None:
+    """The untouched release names every task that is open, the solution passes."""
+    assignment, people = "ex0_environment", []
+    try:
+        for kind in ("release", "solutions"):
+            person = Person(kind, tmp_path / kind, "c = get_config()\n")
+            people.append(person)
+            shutil.copytree(ROOT / kind / assignment, person.home / assignment)
+            person.start("validate", f"{assignment}/{assignment}.ipynb")
+        untouched, solved = (person.finish().text for person in people)
+    finally:
+        for person in people:
+            person.leave()
+    tasks = [path.id for path in load_assignment(Course(ROOT).source_notebooks(assignment)[0]).tasks]
+    assert f"VALIDATION FAILED ON {len(tasks)} CELL(S)" in untouched
+    assert all(f"NotImplementedError: Task {task}" in untouched for task in tasks)
+    assert "Success! Your notebook passes all the tests." in solved
