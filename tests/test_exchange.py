@@ -70,7 +70,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def day(released: Path) -> Iterator[Day]:
     with tempfile.TemporaryDirectory(prefix="autograder-day-") as folder:  # not tmp_path, which is ours alone
         os.chmod(folder, 0o755)
@@ -166,7 +166,8 @@ def test_the_day(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
     assert (course.feedback_dir(ada.name, "ex") / "ex.html").read_bytes() == page
     said = instructor.nbgrader("release_feedback", "ex")
     assert said.count("Feedback released to") == 2 and "No feedback released for student 'eve'" in said
-    shutil.rmtree(course.root / "submitted" / "eve")
+    for folder in ("submitted", "autograded", "feedback"):
+        shutil.rmtree(course.root / folder / "eve")
     instructor.nbgrader("db", "student", "remove", "eve", "--force")
     together(students, "fetch_feedback", "ex")
     for student in students:
@@ -282,20 +283,13 @@ def test_the_exchange_s_time_zone_is_that_of_the_course(tmp_path: Path) -> None:
     assert str(Lateness(tmp_path).handed_in("2026-05-01 12:30:00.5 CEST")) == "2026-05-01 10:30:00.500000"
 
 
-def test_students_can_validate(tmp_path: Path) -> None:
-    """The untouched release names every task that is open, the solution passes."""
-    assignment, people = "ex0_environment", []
-    try:
-        for kind in ("release", "solutions"):
-            person = Person(kind, tmp_path / kind, "c = get_config()\n")
-            people.append(person)
-            shutil.copytree(ROOT / kind / assignment, person.home / assignment)
-            person.start("validate", f"{assignment}/{assignment}.ipynb")
-        untouched, solved = (person.finish().text for person in people)
-    finally:
-        for person in people:
-            person.leave()
-    tasks = [path.id for path in load_assignment(Course(ROOT).source_notebooks(assignment)[0]).tasks]
+def test_students_can_validate(day: Day) -> None:
+    """The untouched release of a real assignment names every task that is open, the solution passes."""
+    name, students = "ex0_environment", (day.ada, day.bob)
+    for student, kind in zip(students, ("release", "solutions"), strict=True):
+        shutil.copytree(ROOT / kind / name, student.home / name)
+    untouched, solved = together(students, "validate", f"{name}/{name}.ipynb")
+    tasks = [task.id for task in load_assignment(Course(ROOT).source_notebooks(name)[0]).tasks]
     assert f"VALIDATION FAILED ON {len(tasks)} CELL(S)" in untouched
     assert all(f"NotImplementedError: Task {task}" in untouched for task in tasks)
     assert "Success! Your notebook passes all the tests." in solved
