@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autograder import batch, console, feedback, profile, schedule
+from autograder import batch, console, feedback, profile, schedule, upkeep
 from autograder.config import Config
 from autograder.credit import unusable_credits
 from autograder.keys import Conditions
@@ -36,14 +36,16 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
     todo, refused = batch.jobs(course, assignments, options.student)
     for message in refused:
         print(f"left out: {message}", file=sys.stderr)
-    found = len(todo)
-    if not found:
+    if not todo:
         print(f"nothing to grade in {settings.root / 'submitted'}/<student>/<assignment>/", file=sys.stderr)
     how = conditions(options, settings)
+    everything = todo
     if not options.force:
         todo = batch.pending(course, todo, how)
-    if found > len(todo):
-        print(f"{found - len(todo)} graded already (--force grades them again)", file=sys.stderr)
+        if len(everything) > len(todo):
+            print(
+                f"{len(everything) - len(todo)} graded already (--force grades them again)", file=sys.stderr
+            )
     console.say_data(settings, sorted({job.assignment for job in todo}), how.data)
     workers = options.workers or settings.workers
     started, first, graded = time.monotonic(), 0.0, []
@@ -67,6 +69,14 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
             if item.problem:
                 ticker.say(f"{item.result.student}: {item.problem}")
     seconds = time.monotonic() - started
+    failed = {
+        (item.result.student, item.result.assignment)
+        for item in graded
+        if item.result.score is None or item.problem
+    }
+    done = [job for job in everything if (job.student, job.assignment) not in failed]
+    for update in upkeep.refresh(course, done):
+        print(upkeep.text(update), file=sys.stderr)
     graded.sort(key=lambda item: (item.result.assignment, item.result.student))
     results = [item.result for item in graded]
     if options.json:

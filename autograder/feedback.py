@@ -23,10 +23,11 @@ import jinja2
 from autograder.datasets import describe
 from autograder.display import Budget, clean_text, shorten
 from autograder.feedback_cells import ShownCell, group, titles_of
+from autograder.given import Given, points_text, score_view, update
 from autograder.layout import Course
 from autograder.models import CheckResult, NotebookResult, Outcome, TaskKind, TaskResult
 
-__all__ = ["render", "write"]
+__all__ = ["render", "with_given", "write"]
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 _MAX_PART = 4_000
@@ -120,6 +121,11 @@ def render(result: NotebookResult, *, student: str, timestamp: datetime | None =
     return str(page)
 
 
+def with_given(page: str, given: Given) -> str:
+    """A page of :func:`render` with the points, comments and penalty that came since."""
+    return update(page, given, _environment())
+
+
 def write(course: Course, result: NotebookResult, *, student: str, timestamp: datetime | None = None) -> Path:
     """Render into ``feedback/<student>/<assignment>/<name>.html``, whole or not at all; gives its path."""
     folder = course.feedback_dir(student, result.assignment)
@@ -153,7 +159,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _number(points: float | None) -> str:
-    return "–" if points is None else f"{round(points, 2):g}"
+    return "–" if points is None else points_text(points)
 
 
 def _when(timestamp: datetime | None) -> str:
@@ -164,19 +170,10 @@ def _when(timestamp: datetime | None) -> str:
 
 
 def _score(result: NotebookResult) -> dict[str, Any]:
-    """The head of the page. Shares are parts of the ring, 0 to 1."""
+    """The head of the page."""
     by_person = sum(task.max_score for task in result.tasks if task.kind is TaskKind.MANUAL)
-    whole = result.max_score
-    earned = 0.0 if result.score is None or whole <= 0 else min(1.0, max(0.0, result.score / whole))
     graded = [task for task in result.tasks if task.kind is not TaskKind.MANUAL and task.max_score > 0]
-    return {
-        "known": result.score is not None,
-        "text": _number(result.score),
-        "max": _number(whole),
-        "automatic_max": _number(whole - by_person),
-        "by_person": _number(by_person) if by_person else "",
-        "share": earned,
-        "person_share": 0.0 if whole <= 0 else by_person / whole,
+    return score_view(result.score, result.max_score, by_person) | {
         "full": sum(task.score == task.max_score for task in graded),
         "graded": len(graded),
     }

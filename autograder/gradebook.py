@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from autograder import ledger
+from autograder import exchanged, ledger
 from autograder.errors import GradebookError, StorageError
 from autograder.gradebook_db import Score, database_errors, open_gradebook, require_gradebook, scores
 from autograder.gradebook_files import (
@@ -34,8 +34,8 @@ from autograder.gradebook_rows import (
     fill,
     fill_nothing,
     is_sound,
-    total,
 )
+from autograder.lateness import Lateness
 from autograder.layout import Course
 from autograder.models import NotebookResult, SubmissionResult
 from autograder.notebook import AssignmentNotebook
@@ -66,6 +66,7 @@ class Recorder:
         self.stages = Stages()
         """Where the time of :meth:`record` goes: notebook (and the other files), database."""
         self._assignments: dict[str, AssignmentRows] = {}
+        self._lateness = Lateness(course.root)
         self._gradebook: Any = None
         self._api: Any = None
         self._published: list[dict[str, str]] = []
@@ -214,6 +215,8 @@ class Recorder:
             for path, data in copied_files(course.submitted(result.student, result.assignment), source):
                 with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
                     staged.add(folder / path, data)  # an older submission had a folder where this has a file
+        if pages:  # nbgrader release_feedback looks for them beside the pages
+            exchanged.stage(staged, course, result.student, result.assignment, feedback_alone=True)
         for name, page in pages.items():
             place = course.feedback_dir(result.student, result.assignment) / f"{name}.html"
             wanted.append((place, page.encode("utf-8", "replace"), 0o644))
@@ -241,15 +244,9 @@ class Recorder:
         return rows.released[name]
 
     def _timestamp(self, result: SubmissionResult, given: datetime | str | None) -> datetime | None:
-        from nbgrader.utils import parse_utc
-
         if given is None:
             given = stored_timestamp(self._course.submitted(result.student, result.assignment))
-        try:
-            parsed: datetime | None = parse_utc(given) if given else None
-        except (ValueError, OverflowError):
-            return None  # a file that a student may have written
-        return parsed
+        return self._lateness.handed_in(given.isoformat() if isinstance(given, datetime) else given)
 
     # -- rows
 
@@ -301,6 +298,7 @@ class Recorder:
             db.add(submission)
         if timestamp is not None:
             submission.timestamp = timestamp
+        due = db.get(api.Assignment, assignment.id).duedate
         rows = {
             row.notebook_id: row
             for row in db.query(api.SubmittedNotebook).filter_by(assignment_id=submission.id)
@@ -320,9 +318,7 @@ class Recorder:
             comments = self._rows_of(api.Comment, row.id, notebook.commented)
             if name in results:
                 fill(results[name], notebook, grades, comments)
-                row.late_submission_penalty = self._late_penalty(
-                    result.student, assignment, submission, grades
-                )
+                row.late_submission_penalty = self._lateness.penalty(submission, due, grades.values())
             elif name not in given:
                 fill_nothing(grades)
         db.flush()
@@ -337,28 +333,6 @@ class Recorder:
                 found[cell_id] = table(cell_id=cell_id, notebook_id=notebook_id)
                 db.add(found[cell_id])
         return {name: found[cell_id] for name, cell_id in cells.items()}
-
-    def _late_penalty(
-        self, student: str, assignment: AssignmentRows, submission: Any, grades: Mapping[str, Any]
-    ) -> float | None:
-        """The penalty that nbgrader's plugin gives a late submission, None without one."""
-        due = self._gradebook.db.get(self._api.Assignment, assignment.id).duedate
-        if due is None or submission.timestamp is None:
-            return None
-        if submission.extension is not None:
-            due += submission.extension
-        late_s = (submission.timestamp - due).total_seconds()
-        if late_s <= 0:
-            return None
-        from nbgrader.preprocessors import AssignLatePenalties
-
-        from autograder.nbgrader_settings import load
-
-        plugin = AssignLatePenalties(config=load(self._course.root))
-        plugin.init_plugin()
-        score = sum(total(grade) for grade in grades.values())
-        penalty = plugin.plugin_inst.late_submission_penalty(student, score, late_s)
-        return None if penalty is None else min(max(penalty, 0.0), score)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

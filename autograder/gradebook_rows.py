@@ -5,16 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from autograder.assignment import AssignmentNotebook, nbgrader_checksum
 from autograder.errors import GradebookError
+from autograder.given import Given, TaskGiven
 from autograder.gradebook_files import clamp
 from autograder.models import NotebookResult, Outcome, TaskKind
 
-__all__ = ["AssignmentRows", "NotebookRows", "check_same_cells", "fill", "fill_nothing", "is_sound", "total"]
+__all__ = [
+    "AssignmentRows",
+    "NotebookRows",
+    "Update",
+    "check_same_cells",
+    "fill",
+    "fill_nothing",
+    "given",
+    "is_sound",
+    "total",
+]
 
 _NO_ANSWER = "No response."
 """nbgrader's comment on a solution cell that was left as released."""
@@ -41,6 +53,21 @@ class AssignmentRows:
     id: str
     notebooks: dict[str, NotebookRows]
     released: dict[str, AssignmentNotebook] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What changed for a graded submission without a run.
+
+    ``handed_in``: UTC, None for the same as before; penalties in points; ``page``: on a feedback page.
+    """
+
+    student: str
+    assignment: str
+    handed_in: datetime | None
+    penalty_before: float
+    penalty: float
+    page: bool
 
 
 def is_sound(result: NotebookResult) -> bool:
@@ -99,6 +126,34 @@ def _set(grade: Any, score: float | None) -> None:
     """An earlier score by hand stays, and asks to be looked at again."""
     grade.auto_score = score
     grade.needs_manual_grade = grade.manual_score is not None or score is None
+
+
+def given(
+    tasks: Iterable[str],
+    owners: Mapping[str, str],
+    grades: Mapping[str, Any],
+    comments: Mapping[str, Any],
+    penalty: float | None,
+) -> Given:
+    """What the rows of a notebook say to its student; ``tasks`` in the order of the page."""
+    found = []
+    for task in tasks:
+        grade = grades[task]
+        told = [
+            row.manual_comment
+            for name, row in comments.items()
+            if owners.get(name) == task and row.manual_comment
+        ]
+        found.append(
+            TaskGiven(
+                score=total(grade),
+                max_score=float(grade.max_score),
+                by_person=grade.manual_score is not None or bool(grade.extra_credit),
+                waits=grade.manual_score is None and grade.auto_score is None,
+                comment="\n".join(told),
+            )
+        )
+    return Given(found, penalty or 0.0)
 
 
 def fill_nothing(grades: Mapping[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 The key of a submission is a table of *parts*, each a short text: digests of the notebook files and of the
 submission's other files, of the suite, of the instructor's notebooks and of this package, the versions of the
-libraries, limits, data sets, device, a fingerprint of the course's secret, whether there was a sandbox, and
-``nbgrader_config.py`` (late penalties). A submission whose parts are those of its last grading has its score
-already. File times are in none of them.
+libraries, limits, data sets, device, a fingerprint of the course's secret, and whether there was a sandbox. A
+submission whose parts are those of its last grading has its score already. Neither file times are in them nor
+when it was handed in: no notebook has to be run for a late penalty (see :mod:`autograder.upkeep`).
 
 Nothing here imports torch: asking whether there is anything to do takes milliseconds.
 """
@@ -28,14 +28,14 @@ from autograder.ipynb import read_bytes, sha256
 from autograder.layout import Course
 from autograder.limits import Limits
 from autograder.released import autotests
-from autograder.submitted_files import instructor_files, other_files, timestamp
+from autograder.submitted_files import EXCHANGE_FILES, instructor_files, other_files
 from autograder.thresholds import CALIBRATION, DECLARATION
 
 __all__ = ["MEANING", "Conditions", "Keys", "changed", "engine_digest", "notebooks_part", "suite_digest"]
 
 MEANING: Final[Mapping[str, str]] = {
     "notebook": "the submitted notebook",
-    "files": "the submission's other files or its time",
+    "files": "the submission's other files",
     "suite": "the suite",
     "source": "the instructor's notebook",
     "engine": "the engine's code",
@@ -45,7 +45,6 @@ MEANING: Final[Mapping[str, str]] = {
     "device": "the device",
     "secret": "the course's secret",
     "sandbox": "whether a sandbox was used",
-    "settings": "nbgrader_config.py",
 }
 """The parts of a key, in the order in which people are told, and their names for people."""
 
@@ -81,7 +80,7 @@ class Keys:
         names = [path.name for path in self._course.source_notebooks(assignment)]
         own = {
             "notebook": notebooks_part({name[:-6]: self._notebook(folder / name) for name in names}),
-            "files": _files(other_files(folder), timestamp(folder)),
+            "files": _files(_answers(folder)),
         }
         parts = own | self._shared[assignment]
         return {name: parts[name] for name in MEANING}
@@ -104,7 +103,6 @@ class Keys:
             # One way: the gradebook may be copied about, the secret may not.
             "secret": hmac.new(conditions.secret, b"content key", hashlib.sha256).hexdigest()[:_SHORT],
             "sandbox": "yes" if conditions.sandbox else "no",
-            "settings": _of_file(course.root / "nbgrader_config.py"),
         }
 
     def _notebook(self, path: Path) -> str:
@@ -160,14 +158,14 @@ def _data(sources: Iterable[bytes], choice: str) -> str:
     return ", ".join(f"{name} {datasets.fingerprint(name, choice)}" for name in names) or "none"
 
 
-def _files(files: Iterator[tuple[Path, bytes]], time: str = "") -> str:
-    parts = [time.encode("utf-8", "replace")] if time else []
-    parts += [piece for name, data in files for piece in (name.as_posix().encode("utf-8", "replace"), data)]
+def _answers(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """The other files that the student wrote: handing in the same answer again changes none of them."""
+    return ((path, data) for path, data in other_files(folder) if path.as_posix() not in EXCHANGE_FILES)
+
+
+def _files(files: Iterator[tuple[Path, bytes]]) -> str:
+    parts = [piece for name, data in files for piece in (name.as_posix().encode("utf-8", "replace"), data)]
     return _digest(parts) if parts else "none"
-
-
-def _of_file(path: Path) -> str:
-    return _digest([path.read_bytes()]) if path.is_file() else "none"
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -36,6 +36,7 @@ __all__ = [
     "entries",
     "holds",
     "is_whole",
+    "touched",
     "result_of",
     "row",
 ]
@@ -130,6 +131,20 @@ join submitted_notebook n on n.id = g.notebook_id join submitted_assignment s on
 join assignment a on a.id = s.assignment_id where s.student_id = ? and a.name = ?"""
     with _reading(course) as database:
         return {name: (auto, manual) for name, auto, manual in _rows(database, query, (student, assignment))}
+
+
+def touched(course: Course) -> set[tuple[str, str]]:
+    """Student and assignment of the submissions whose points may have changed by something else than grading:
+    late ones, extended or not, and those that a person grades or commented on."""
+    query = """
+select s.student_id, a.name from submitted_assignment s join assignment a on a.id = s.assignment_id
+where s.timestamp > a.duedate or s.id in (
+    select assignment_id from submitted_notebook where late_submission_penalty is not null or id in (
+        select notebook_id from grade
+        where auto_score is null or manual_score is not null or extra_credit is not null
+        union select notebook_id from comment where manual_comment is not null))"""
+    with _reading(course) as database:
+        return {(student, assignment) for student, assignment in _rows(database, query)}
 
 
 def holds(course: Course, entry: Entry, key: Mapping[str, str]) -> bool:

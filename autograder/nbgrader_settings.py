@@ -25,6 +25,7 @@ from nbgrader.preprocessors import (
 from traitlets.config import Config
 from traitlets.config.loader import LazyConfigValue, PyFileConfigLoader
 
+from autograder.nbgrader_exchange import ReleaseFeedback
 from autograder.regions import clear_solution
 
 __all__ = ["ClearTaskSolutions", "apply", "load", "use_sandbox"]
@@ -118,6 +119,7 @@ def apply(config: Config) -> None:
         CheckCellMetadata,
     ]
     config.CourseDirectory.ignore = list(_IGNORE)
+    config.ExchangeFactory.release_feedback = ReleaseFeedback
 
 
 def load(root: Path) -> Config:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["instructor_files", "other_files", "read_small", "timestamp"]
+__all__ = ["EXCHANGE_FILES", "exchange_files", "instructor_files", "other_files", "read_small", "timestamp"]
+
+EXCHANGE_FILES: Final = ("timestamp.txt", "submission_secret.txt")
+"""What nbgrader's exchange adds to a submission: when it came, and what the name of its feedback hangs on."""
 
 _OTHER_FILE_MB: Final = 16
 _OTHER_FILES: Final = 200
@@ -34,6 +37,12 @@ def read_small(path: Path, most_bytes: int) -> bytes | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def exchange_files(folder: Path) -> dict[str, bytes]:
+    """Those of :data:`EXCHANGE_FILES` that lie in ``folder``, with their bytes."""
+    found = {name: read_small(folder / name, 1024) for name in EXCHANGE_FILES}
+    return {name: data for name, data in found.items() if data is not None}
 
 
 def timestamp(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -59,6 +60,10 @@ def test_commands_are_ones_that_exist(page, command):
         cli._parser().parse_args(words[1:])
     elif words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif words[0] == "nbgrader":  # tests/test_exchange.py runs them
+        spec = importlib.util.find_spec("nbgrader")
+        assert spec is not None and spec.origin is not None
+        assert (Path(spec.origin).parent / "apps" / f"{words[1].replace('_', '')}app.py").is_file()
     else:
         assert words[0] == "pytest"
         assert all((ROOT / word).exists() for word in words[1:] if "/" in word)

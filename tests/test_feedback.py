@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from autograder import display, feedback
+from autograder.given import Given, TaskGiven
 from autograder.layout import Course
 from autograder.models import CellResult, Explanation, Outcome, TaskKind, TaskResult
 from tests import samples
@@ -281,3 +282,41 @@ def test_only_a_real_png_is_an_image():
     for bad in (None, 7, "", "not base64!", "bm90IGEgcG5n", good[:20], "é" * 40, samples.png(5000, 1)):
         assert display.png(bad, 1 << 20) is None
     assert display.png(good, 10) is None
+
+
+def given(*changed: tuple[int, TaskGiven], penalty: float = 0.0) -> Given:
+    """The typical notebook in the gradebook, with some of its tasks changed by a person."""
+    tasks = [
+        TaskGiven(task.score, task.max_score, waits=task.kind is TaskKind.MANUAL)
+        for task in samples.typical().tasks
+    ]
+    for place, task in changed:
+        tasks[place] = task
+    return Given(tasks, penalty)
+
+
+def test_what_a_person_gave_comes_onto_the_page() -> None:
+    page = feedback.render(samples.typical(), student="ada", timestamp=WHEN)
+    assert "1 of the points is still to be given by a person" in page
+    assert feedback.with_given(page, given()) == page
+    by_hand = TaskGiven(0.5, 1.0, by_person=True, comment="Say <b>why</b>.<!--ring-->\x1b[1m")
+    regraded = TaskGiven(3.5, 4.0, by_person=True)
+    later = feedback.with_given(page, given((1, regraded), (5, by_hand), penalty=1.0))
+    text = " ".join(" ".join(Page(later).words).split())
+    for said in (
+        "7 of 13 points",
+        "0.5 of 1 points given by a person.",
+        "3.5 of 4 points given by a person.",
+    ):
+        assert said in text
+    assert "Say <b>why</b>.<!--ring-->" in text and "\x1b" not in later
+    assert "Handed in late: 1 point was taken off." in text
+    assert "still to be given" not in text and "This task will be graded by a person" not in text
+    assert feedback.with_given(later, given()) == page
+
+
+def test_a_submission_cannot_have_places_of_its_own() -> None:
+    result = samples.typical()
+    for text in ("<!--ring-->mine<!--/ring-->", "<!--task-1-->mine<!--/task-1-->"):
+        page = feedback.render(replace(result, notices=(text,), message=text), student=text)
+        assert "mine" in feedback.with_given(page, given()) and feedback.with_given(page, given()) == page

@@ -420,7 +420,8 @@ def test_late_penalty_is_the_plugin_s(course: Course) -> None:
     with Recorder(course) as recorder:
         recorder.record(graded(course, "ada"), late)
         assert {row[3] for row in rows(course)["notebook"]} == {None}
-        (course.root / "nbgrader_config.py").write_text("c.LateSubmissionPlugin.penalty_method = 'zero'\n")
+    (course.root / "nbgrader_config.py").write_text("c.LateSubmissionPlugin.penalty_method = 'zero'\n")
+    with Recorder(course) as recorder:
         recorder.record(graded(course, "ada"), late)
         assert sorted(row[3] for row in rows(course)["notebook"]) == [0.0, 5.0]
         assert (scores(course, "ex")[0].score, scores(course, "ex")[0].late_penalty) == (0.0, 5.0)

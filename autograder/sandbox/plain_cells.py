@@ -1,8 +1,9 @@
 """Cells of plain Python take a short way through IPython.
 
 IPython tokenizes each cell in Python to find syntax of its own, and compiles it once more to find an
-``await``: together longer than most cells run. None of its syntax is valid Python, except in cells of one line (``ls``)
-and behind prompts or an indent, so any other cell that can be parsed is left as it is, and its tree is used.
+``await``: together longer than most cells run. None of its syntax is valid Python, except in cells of one
+line (``ls``) and behind prompts or an indent, so any other cell that can be parsed is left as it is, and its
+tree is used.
 """
 
 from __future__ import annotations
