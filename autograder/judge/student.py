@@ -162,6 +162,10 @@ class Student:
             if type(number) is int and not self._peer.dead:
                 self.ask("unpatch", number=number)
 
+    def begin_check(self, seed: int) -> None:
+        """Seed as :meth:`seed` does, and let memory that nobody has written to hold NaN in the sandbox."""
+        self.ask("begin_check", seed=seed)
+
     def seed(self, number: int) -> None:
         """Seed ``random``, numpy and torch in the sandbox."""
         self.ask("seed", number=number)
