@@ -168,7 +168,7 @@ def not_finite(side: Numeric, subject: Subject, allowed: Numeric | None = None) 
     if side.kind not in "fc":
         return None
     for word, test, story in (
-        ("nan", np.isnan, "0/0, inf - inf or the log of a negative number gives nan"),
+        ("nan", np.isnan, "0/0, inf - inf, the log of a negative number or torch.empty gives nan"),
         ("inf", np.isinf, "an overflow, a division by 0 or log(0) gives inf"),
     ):
         bad = test(side.array)

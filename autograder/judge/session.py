@@ -298,7 +298,7 @@ class Judge:
         def open_student() -> Student:
             student = Student(branch, wall_s=wall_s, probes=suite.probes)
             # Not that of the draws, from which code could foretell what the judge has drawn but not sent.
-            student.seed(run.seed_for(f"{check.id} in the sandbox"))
+            student.begin_check(run.seed_for(f"{check.id} in the sandbox"))
             return student
 
         calibrated = Calibrator(

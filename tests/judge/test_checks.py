@@ -316,7 +316,7 @@ def test_assert_finite():
     assert_finite(10**400)
     assert rejected(assert_finite, torch.tensor([1.0, NAN, NAN])).summary == (
         "the result has nan in 2 of 3 entries, the first at index (1,): "
-        "0/0, inf - inf or the log of a negative number gives nan"
+        "0/0, inf - inf, the log of a negative number or torch.empty gives nan"
     )
     assert rejected(assert_finite, [1.0, -INF]).summary.startswith("the result[1] is -inf: an overflow")
     assert "a str ('x'); expected numbers" in rejected(assert_finite, "x").summary

@@ -42,7 +42,10 @@ mistake.on_error(
 mistake.named(
     "version_info",
     "hard_coded",
-    message="“{version}” is not the installed version ({real}). Read it with importlib.metadata.version.",
+    message=(
+        "“{version}” is not the installed version ({real}). Read it with importlib.metadata.version "
+        "(python: platform.python_version())."
+    ),
     hint="Ask the Python that is running; do not copy a number from a slide or from another machine.",
     slide=INSTALL,
 )
@@ -182,7 +185,10 @@ mistake.on_error(
 mistake.named(
     "missing_packages",
     "only_loaded",
-    message="sys.modules holds what was imported so far, not what is installed.",
+    message=(
+        "What nobody has imported yet counts as missing, or what pip did not install: sys.modules and "
+        "globals() know the former, importlib.metadata the latter."
+    ),
     hint="importlib.util.find_spec(name) is None",
     slide=INSTALL,
 )
@@ -209,6 +215,18 @@ def _there(name: str) -> bool:
 @mistake("missing_packages", "You list what is there, not what is missing.", hint="… is None", slide=INSTALL)
 def installed_instead(names: list[str]) -> list[str]:
     return [name for name in names if _there(name)]
+
+
+@mistake(
+    "missing_packages",
+    "Only the first name is looked at: the return stands inside the loop.",
+    hint="return after the loop",
+    slide=INSTALL,
+)
+def returns_in_loop(names: list[str]) -> list[str] | None:
+    for name in names:
+        return [] if _there(name) else [name]
+    return None
 
 
 @mistake("missing_packages", "The list is always empty.", hint="find_spec(name) is None", slide=INSTALL)
@@ -243,6 +261,15 @@ def skips_after_removal(names: list[str]) -> list[str]:
 @mistake("missing_packages", "The names are sorted. Keep the order of the question.", slide=INSTALL)
 def sorted_names(names: list[str]) -> list[str]:
     return sorted(name for name in names if not _there(name))
+
+
+mistake.named(
+    "missing_packages",
+    "order_lost",
+    message="The order is lost (a set has none). Keep the order of the question.",
+    hint="[name for name in names if …]",
+    slide=INSTALL,
+)
 
 
 @mistake("missing_packages", "The order is reversed. Keep the order of the question.", slide=INSTALL)
@@ -354,6 +381,16 @@ for _id, _message, _hint in (
     mistake.named("activate_command", _id, message=_message, hint=_hint, slide=ACTIVATE)
 
 # ---------------------------------------------------------------- add
+
+
+mistake.on_error(
+    "add",
+    "one_number_only",
+    error="RuntimeError|TypeError|ValueError",
+    match="only one element tensors|only length-1|cannot be converted to Scalar",
+    message="float(…), int(…) and .item() take one number. Tensors have more: add them as they are.",
+    hint="return a + b",
+)
 
 
 @mistake("add", "add returned None: print shows a value, return gives it back.", hint="return a + b")

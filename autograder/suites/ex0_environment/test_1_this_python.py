@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
 from autograder import points
 from autograder.checks import (
+    StudentError,
     assert_equal,
     assert_keys,
     assert_true,
@@ -182,20 +184,29 @@ def missing(student: Any, names: list[str]) -> list[Any]:
 
 @points("missing_packages", 0.5)
 def test_missing_are_reported_in_order(student, draw):
-    one, two, three, four = some_names(draw, 4)
-    for names in (
-        ["numpy", one, "torch", two, "sklearn", three, four],
+    one, two, three, four, *more = some_names(draw, 7)
+    mixed = ["numpy", one, "torch", two, "sklearn", three, four, *more]
+    cases = [
+        mixed,
         ["numpy"],
         [four],
         ["torch", "json", "numpy", "sklearn"],
         [],
         [two, "sklearn", one],
-    ):
-        got = missing(student, list(names))
+        mixed[::-1],  # the order of a set is the same for both, and cannot be right for both
+    ]
+    for names in cases:  # all questions first: together the answers tell which mistake it is
+        with contextlib.suppress(StudentError):
+            function(student, "missing_packages")(list(names))
+    for names in cases:
+        got, right = missing(student, list(names)), reference.missing_packages(names)
+        names_only = all(type(item) is str for item in got)
+        shuffled = names_only and sorted(got) == sorted(right) and got not in (right[::-1], sorted(right))
         assert_equal(
             got,
-            reference.missing_packages(names),
+            right,
             reveal=len(names) == 1,
+            mistake="order_lost" if shuffled else None,
             slide=INSTALL,
             name=f"missing_packages({names})",
             hint="Each name that find_spec does not find, in the order of the question.",

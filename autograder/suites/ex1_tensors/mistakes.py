@@ -53,6 +53,16 @@ mistake.named(
 )
 mistake.named(
     "make_tensors",
+    "uninitialised",
+    message=(
+        "The tensor was never filled: torch.empty and torch.Tensor(2, 3) hand out whatever lies in memory. "
+        "It may look like zeros today."
+    ),
+    hint="torch.zeros(arr.shape), torch.ones(arr.shape)",
+    slide=CREATE,
+)
+mistake.named(
+    "make_tensors",
     "shares_memory",
     message="arr was changed and your tensor changed with it: they share memory. torch.tensor copies.",
     hint="torch.from_numpy, torch.as_tensor, torch.Tensor and .float() copy only when they must.",
@@ -115,6 +125,18 @@ for _id, _message, _hint in (
         "mu + sigma * torch.randn(n, m)",
     ),
     (
+        "sigma_not_used",
+        "The spread is 1, whatever sigma is.",
+        "mu + sigma * torch.randn(n, m)",
+    ),
+    ("mu_not_used", "The mean is 0, whatever mu is.", "mu + sigma * torch.randn(n, m)"),
+    ("minus_mu", "The mean is about -mu: mu is added, not subtracted.", "mu + sigma * torch.randn(n, m)"),
+    (
+        "divided_by_sigma",
+        "The spread is about 1 / sigma. Multiply by sigma; dividing is the way back, to mean 0 and spread 1.",
+        "mu + sigma * torch.randn(n, m)",
+    ),
+    (
         "variance_for_std",
         (
             "The spread is about sigma². The second parameter of torch.normal is the "
@@ -136,6 +158,11 @@ for _id, _message, _hint in (
         "scaled_mean",
         "The mean is about sigma · mu: sigma multiplies the noise only.",
         "mu + sigma * torch.randn(n, m)",
+    ),
+    (
+        "uninitialised",
+        "The tensor was never filled: torch.empty hands out whatever lies in memory.",
+        "torch.rand(n, m) draws the numbers.",
     ),
     ("uniform_first", "The two tensors have changed places.", "return normal, uniform"),
     ("not_normal", "Right mean, right spread, but not a normal distribution.", "torch.normal or torch.randn"),
@@ -509,6 +536,57 @@ def product(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @mistake(
     "elementwise",
+    "The root is taken of |A|, not of the square: √(A²) = |A|.",
+    slide=ELEMENTWISE,
+    hint="torch.sqrt(square)",
+)
+def root_of_absolute(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return A**2, A.abs().sqrt(), A**2 + A.abs().sqrt()
+
+
+@mistake("elementwise", "total adds square to itself. It is square + root.", slide=ELEMENTWISE)
+def square_twice(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return A**2, A.abs(), A**2 + A**2
+
+
+@mistake(
+    "elementwise",
+    "square holds the sum: square += root writes into square itself.",
+    slide=ELEMENTWISE,
+    hint="total = square + root",
+)
+def square_overwritten(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    total = A**2 + A.abs()
+    return total, A.abs(), total
+
+
+@mistake(
+    "elementwise",
+    "square holds the root: sqrt_() with its underscore writes into square itself.",
+    slide=ELEMENTWISE,
+    hint="root = square.sqrt()",
+)
+def square_overwritten_by_root(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return A.abs(), A.abs(), A.abs() + A.abs()
+
+
+@mistake("elementwise", "The entries are cubed: square is A ** 2.", slide=ELEMENTWISE)
+def cubed(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _three(A**3)
+
+
+@mistake(
+    "elementwise",
+    "total comes first. The order is square, root, total.",
+    slide=ELEMENTWISE,
+    hint="return square, root, total",
+)
+def total_first(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return A**2 + A.abs(), A**2, A.abs()
+
+
+@mistake(
+    "elementwise",
     "square and root have changed places.",
     slide=ELEMENTWISE,
     hint="return square, root, total",
@@ -680,6 +758,18 @@ def last3_from_seven(x: Tensor) -> dict[str, Tensor]:
     return _slices(x, last3=x[7:])
 
 
+@mistake(
+    "slices", "x[7:10] are the last three of ten numbers only. Count from the end: x[-3:].", slide=SLICES
+)
+def last3_seven_to_ten(x: Tensor) -> dict[str, Tensor]:
+    return _slices(x, last3=x[7:10])
+
+
+@mistake("slices", "The three begin one too early, and the last element is missing: x[-3:].", slide=SLICES)
+def last3_one_early(x: Tensor) -> dict[str, Tensor]:
+    return _slices(x, last3=x[-4:-1])
+
+
 @mistake("slices", "The last three come in reverse order. x[-3:] keeps the order of x.", slide=SLICES)
 def last3_reversed(x: Tensor) -> dict[str, Tensor]:
     return _slices(x, last3=x[-3:].flip(0))
@@ -709,6 +799,20 @@ def middle_from_one(x: Tensor) -> dict[str, Tensor]:
 @mistake("slices", "x[3:6] begins one too late: elements 2 to 5 are x[2:6].", slide=SLICES)
 def middle_too_late(x: Tensor) -> dict[str, Tensor]:
     return _slices(x, middle=x[3:6])
+
+
+@mistake("slices", "Elements 3 to 6: counting starts at 0. Elements 2 to 5 are x[2:6].", slide=SLICES)
+def middle_one_late(x: Tensor) -> dict[str, Tensor]:
+    return _slices(x, middle=x[3:7])
+
+
+@mistake(
+    "slices",
+    "The slice ends too early when x has another length than ten. Leave start and stop out: x[::2].",
+    slide=SLICES,
+)
+def every2_ends_early(x: Tensor) -> dict[str, Tensor]:
+    return _slices(x, every2=x[0:10:2])
 
 
 @mistake("slices", "x[1::2] begins with the second element. x[::2] begins with the first.", slide=SLICES)
@@ -907,14 +1011,17 @@ for _id, _message, _hint in (
     (
         "built_not_available",
         (
-            "is_built only says that PyTorch was compiled with MPS, not that this machine has it. "
-            "Ask is_available."
+            "On every machine without cuda the answer is mps. is_built only says that PyTorch was compiled "
+            "with MPS, and is_available without () is a function, which counts as true. Ask is_available()."
         ),
         "torch.backends.mps.is_available()",
     ),
     (
         "cuda_built_not_available",
-        "That PyTorch was compiled with CUDA does not mean that this machine has a GPU. Ask is_available.",
+        (
+            "The answer is cuda on every machine. That PyTorch was compiled with CUDA does not mean that "
+            "this machine has a GPU, and is_available without () is a function, which counts as true."
+        ),
         "torch.cuda.is_available()",
     ),
     (
@@ -937,6 +1044,11 @@ for _id, _message, _hint in (
         "prefer_not_checked",
         "prefer is returned without asking whether it is available: the first .to(device) would fail.",
         "An unavailable wish falls back to the usual order.",
+    ),
+    (
+        "cpu_not_granted",
+        'prefer="cpu" is not granted. The CPU is always available: whoever asks for it gets it.',
+        'if prefer == "cpu": return torch.device("cpu")',
     ),
     (
         "falls_back_to_cpu",

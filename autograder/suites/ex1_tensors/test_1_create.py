@@ -54,7 +54,7 @@ def float32_tensor(result: Any, key: str, shape: tuple[int, ...], **why: Any) ->
 def array_cases(draw: Any) -> Iterator[tuple[list[Any], np.ndarray]]:
     """A wide array, a 3-D one, one of integers, one in float32 already; data never has arr's shape."""
     r, c, k = draw.sizes(3)
-    yield [1, 2, 3], draw.arrays(r=2, c=5).of("arr: r c")
+    yield [1, 2, 3], draw.arrays(r=3, c=5).of("arr: r c")
     yield (draw.integers(-20, 20, (3, 2)) / 2).tolist(), draw.arrays(r=r, c=c, k=k).of("arr: r c k")
     yield [[[1], [2]], [[3], [4]]], draw.arrays("int64", low=-9, high=10, r=3, c=4).of("arr: r c")
     yield [0.5, -2], draw.arrays("float32", n=7).of("arr: n")
@@ -85,8 +85,11 @@ def test_make_tensors_factories(student, draw):
         result, right = student.make_tensors(data, arr), reference.make_tensors(data, arr)
         for key in ("ones", "zeros"):
             got = float32_tensor(result, key, arr.shape, hint="The shape of arr, whatever it is: arr.shape")
+            # In a check, memory that nobody has written to holds NaN.
+            mistake = "uninitialised" if bool(got.isnan().any()) else None
             hint = f"torch.{key} fills the tensor; torch.empty leaves in it what was in memory before."
-            assert_close(got, right[key], name=f'result["{key}"]', reveal=True, slide=CREATE, hint=hint)
+            name = f'result["{key}"]'
+            assert_close(got, right[key], name=name, reveal=True, slide=CREATE, hint=hint, mistake=mistake)
 
 
 @points("make_tensors", 1)
@@ -135,7 +138,9 @@ def two_samples(student: Any, n: int, m: int, mu: float, sigma: float) -> list[t
             f"{name} has dtype {value.dtype}: random numbers need a floating dtype.",
             slide=RANDOM,
         )
-        assert_finite(value, name=name, slide=RANDOM)
+        # In a check, memory that nobody has written to holds NaN.
+        unfilled = "uninitialised" if bool(value.isnan().all()) else None
+        assert_finite(value, name=name, slide=RANDOM, mistake=unfilled)
     return [value.detach().double() for value in found]
 
 
@@ -184,6 +189,10 @@ def assert_normal(student: Any, mu: float, sigma: float) -> None:
     if not near(mean, mu, error_mean) or not near(std, sigma, error_std):
         mistakes = {
             "standard_normal": looks_like(0, 1),
+            "sigma_not_used": looks_like(mu, 1),
+            "mu_not_used": looks_like(0, sigma),
+            "minus_mu": looks_like(-mu, sigma),
+            "divided_by_sigma": looks_like(mu, 1 / sigma),
             "uniform_first": looks_like(0.5, sqrt(1 / 12)),
             "variance_for_std": looks_like(mu, sigma**2),
             "root_of_sigma": looks_like(mu, sqrt(sigma)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -23,31 +22,6 @@ from .helpers import tensor
 
 SLIDE = "01.04 Devices"
 MACHINES = [(False, False), (True, False), (False, True), (True, True)]  # (cuda, mps)
-
-
-def machine(student: Any, cuda: bool, mps: bool) -> ExitStack:
-    """Inside, torch in the sandbox reports exactly these back ends, whichever way it is asked.
-
-    Compiled in (``is_built``) they always are: that says nothing about this machine.
-    """
-    best = torch.device("cuda" if cuda else "mps") if cuda or mps else None
-    answers: dict[str, Any] = {
-        "torch.cuda.is_available": cuda,
-        "torch.cuda.device_count": int(cuda),
-        "torch.cuda.current_device": 0,
-        "torch.backends.cuda.is_built": True,
-        "torch.backends.mps.is_available": mps,
-        "torch.backends.mps.is_built": True,
-        "torch.mps.is_available": mps,
-        "torch.mps.device_count": int(mps),
-        "torch.accelerator.is_available": best is not None,
-        "torch.accelerator.current_accelerator": best,
-        "torch.accelerator.device_count": int(best is not None),
-    }
-    stack = ExitStack()
-    for path, answer in answers.items():  # one that this version of torch lacks is left alone
-        stack.enter_context(student.patch(path, returns=answer))
-    return stack
 
 
 def said(cuda: bool, mps: bool) -> str:
@@ -73,11 +47,13 @@ def ask(student: Any, prefers: tuple[str | None, ...]) -> dict[Any, tuple[str, s
     """``(prefer, cuda, mps) -> (what was called, the type of the device)`` for every machine."""
     answers = {}
     for cuda, mps in MACHINES:
-        with machine(student, cuda, mps):
-            for prefer in prefers:
-                called = f"pick_device({'' if prefer is None else repr(prefer)}) {said(cuda, mps)}"
-                got = student.pick_device() if prefer is None else student.pick_device(prefer)
-                answers[prefer, cuda, mps] = called, device_type(got, called)
+        student.probe("pretend", cuda, mps)
+        for prefer in prefers:
+            called = f"pick_device({'' if prefer is None else repr(prefer)}) {said(cuda, mps)}"
+            # If it raises, this branch of the sandbox is thrown away.
+            got = student.pick_device() if prefer is None else student.pick_device(prefer)
+            answers[prefer, cuda, mps] = called, device_type(got, called)
+    student.probe("restore")
     return answers
 
 
@@ -119,6 +95,9 @@ ORDER_MISTAKES = {
 PREFER_MISTAKES = {
     "prefer_ignored": lambda prefer, cuda, mps: usual(cuda, mps),
     "prefer_not_checked": lambda prefer, cuda, mps: prefer or usual(cuda, mps),
+    "cpu_not_granted": lambda prefer, cuda, mps: (
+        usual(cuda, mps) if prefer == "cpu" else reference.device_type(prefer, cuda, mps)
+    ),
     "falls_back_to_cpu": lambda prefer, cuda, mps: (
         prefer
         if prefer and reference.device_type(prefer, cuda, mps) == prefer

@@ -254,6 +254,15 @@ def wrong_sign(f: F, x: Tensor, eps: float = 1e-5) -> Tensor:
     return _differences(f, x, -eps, -eps, 2 * eps)
 
 
+mistake.named(
+    "numeric_grad",
+    "step_times_x",
+    message="The step is eps times |x|. It is eps itself, in each entry.",
+    hint="x[i] ± eps",
+    slide=AUTODIFF,
+)
+
+
 @mistake(
     "numeric_grad",
     "eps is not used: the step is the same whatever the caller asks for.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import torch
@@ -62,8 +63,17 @@ def test_value_and_grad_numbers(student, draw):
     )
     cases = [("cubic", 2.0), ("cubic", 0.0)]
     cases += [(name, sign * draw.number(0.6, 1.9)) for name in CURVES for sign in (1, -1)]
-    for count, ((name, x), (result, record)) in enumerate(zip(cases, measured(student, cases), strict=True)):
-        expected = reference.value_and_grad(getattr(probes, name), x)
+    found = measured(student, cases)
+    right = [reference.value_and_grad(getattr(probes, name), x) for name, x in cases]
+    so_far = list(itertools.accumulate(dy for _, dy in right))
+    slopes = [
+        real(result[1]) if type(result) in (tuple, list) and len(result) == 2 else math.nan
+        for result, _ in found
+    ]
+    if all(abs(got - total) < 1e-3 * max(1.0, abs(total)) for got, total in zip(slopes, so_far, strict=True)):
+        with about(found[1][1]):
+            fail("dy holds the slopes of all calls so far.", mistake="accumulates", slide=AUTODIFF)
+    for count, ((name, x), (result, record), expected) in enumerate(zip(cases, found, right, strict=True)):
         with about(record):
             assert_pair(value_and_slope(result), expected, x, words[name], reveal=count < 2)
 
@@ -196,6 +206,16 @@ def test_numeric_grad_central(student, draw):
             slide=AUTODIFF,
             mistake="autograd_inside",
         )
+    for scale in (x.abs(), x.abs().clamp(min=1.0)):
+        h = 0.5 * scale
+        if torch.allclose(off, 10 * x**2 * h**2 + h**4, rtol=1e-6):
+            fail(
+                "With eps=0.5 the error of the slope of x⁵ is that of another step.",
+                called="numeric_grad(f, x, eps=0.5) with f(x) = Σ x⁵",
+                hint=hint,
+                slide=AUTODIFF,
+                mistake="step_times_x",
+            )
     if bool((off < 0.05).any()):
         fail(
             "With eps=0.5 the slope of x⁵ cannot be this good: the step is not eps.",

@@ -12,6 +12,7 @@ from autograder import points
 from autograder.checks import (
     assert_close,
     assert_decreasing,
+    assert_dtype,
     assert_finite,
     assert_length,
     assert_type,
@@ -36,6 +37,9 @@ def assert_moved(
         expected = value.double() - (0 if grad is None else lr * grad.double())
         name = f"params[{k}] after the step"
         tensor(after, value.shape, name=name, slide=MOTIVATION)
+        same = {"hint": "The parameter keeps its dtype: p -= lr * p.grad under torch.no_grad().", **why}
+        same.pop("reveal", None)
+        assert_dtype(after, value.dtype, name=name, slide=MOTIVATION, **same)
         near = {"rtol": 1e-5, "atol": 1e-6, "check_dtype": False, "slide": MOTIVATION}
         assert_close(after, expected, name=name, hint="p ← p − lr · p.grad", **near, **why)
 
@@ -252,6 +256,9 @@ def test_fit_line_history(student, draw):
         x, y, *_ = points_on_a_line(draw, n, 0.3)
         cases.append((x, y, 0.05, steps))
     cases.append((torch.tensor([1.2]), torch.tensor([-0.7]), 0.07, 4))
+    # The loss is as good as 0 long before the last step, and from the first one on: no reason to stop.
+    x, y, *_ = points_on_a_line(draw, 8)
+    cases += [(x, y, 0.1, 160), (x, torch.zeros(8), 0.1, 3)]
     for (x, y, lr, steps), (_, _, history, record) in zip(cases, fit(student, cases), strict=True):
         with about(record):
             losses = history_of(history, steps)

@@ -359,8 +359,11 @@ for _task, _slide in (("my_linear", LINEAR), ("simple_mlp", MODULE)):
     mistake.named(
         _task,
         "seeded_inside",
-        message="Two instances are born with the same numbers: the class seeds the generator.",
-        hint="Seed once, at the top of the notebook.",
+        message=(
+            "Two instances are born with the same numbers: the class seeds the generator, or does not draw "
+            "numbers of its own for each instance."
+        ),
+        hint="Random numbers in __init__, and no seed there: seed once, at the top of the notebook.",
         slide=_slide,
     )
     mistake.named(
@@ -411,6 +414,36 @@ mistake.named(
     "my_linear",
     "bias_ignored",
     message="bias=False makes no difference: the layer has a bias anyway.",
+    hint="self.bias = nn.Parameter(…) if bias else None",
+    slide=LINEAR,
+)
+mistake.named(
+    "my_linear",
+    "uninitialised",
+    message="{parameter} was never filled: torch.empty and torch.Tensor hand out whatever lies in memory.",
+    hint="torch.randn(out, in) / math.sqrt(in) for the weight, torch.zeros(out) for the bias",
+    slide=LINEAR,
+)
+mistake.named(
+    "my_linear",
+    "too_large",
+    message="The numbers of a fresh layer are huge. Small ones are asked for, about 1 / √in.",
+    hint="torch.randn(out, in) / math.sqrt(in)",
+    slide=LINEAR,
+)
+mistake.named(
+    "my_linear",
+    "bias_not_none",
+    message="With bias=False the attribute bias is None: not False, not zeros.",
+    hint="self.bias = nn.Parameter(…) if bias else None",
+    slide=LINEAR,
+)
+mistake.on_error(
+    "my_linear",
+    "bias_not_set",
+    error="AttributeError",
+    match="no attribute 'bias'",
+    message="With bias=False self.bias was never set, and forward asks for it.",
     hint="self.bias = nn.Parameter(…) if bias else None",
     slide=LINEAR,
 )
@@ -531,6 +564,13 @@ mistake.named(
     "simple_mlp",
     "sizes_hard_coded",
     message="128, 256 and 10 are the slide's example. Use input_dim, hidden_dim and output_dim.",
+    slide=MODULE,
+)
+mistake.named(
+    "simple_mlp",
+    "hidden_and_output_swapped",
+    message="hidden_dim and output_dim have changed places.",
+    hint="def __init__(self, input_dim, hidden_dim, output_dim, act=nn.GELU)",
     slide=MODULE,
 )
 mistake.named(
@@ -763,7 +803,12 @@ def turned_round(model: nn.Module, trainable_only: bool = True) -> int:
     return sum(p.numel() for p in _wanted(model, not trainable_only))
 
 
-@mistake("count_parameters", "Here frozen parameters alone are counted.", slide=MODULE)
+@mistake(
+    "count_parameters",
+    "What learns is not counted, only what is frozen (as all tensors out of state_dict() are).",
+    slide=MODULE,
+    hint="for p in model.parameters() if p.requires_grad",
+)
 def frozen_only(model: nn.Module, trainable_only: bool = True) -> int:
     return sum(p.numel() for p in model.parameters() if not p.requires_grad or not trainable_only)
 
@@ -835,6 +880,15 @@ def state_dict_counted_whole(model: nn.Module, trainable_only: bool = True) -> i
 def buffers_counted(model: nn.Module, trainable_only: bool = True) -> int:
     extra = 0 if trainable_only else sum(b.numel() for b in model.buffers())
     return extra + sum(p.numel() for p in _wanted(model, trainable_only))
+
+
+@mistake(
+    "count_parameters",
+    "Parameters are counted again for each module that holds them: model.parameters() looks inside already.",
+    slide=MODULE,
+)
+def counted_at_every_level(model: nn.Module, trainable_only: bool = True) -> int:
+    return sum(p.numel() for m in model.modules() for p in _wanted(m, trainable_only))
 
 
 @mistake(

@@ -132,6 +132,7 @@ def linear_parameters(student: Any, layer: Any, i: int, o: int, bias: bool = Tru
             hint="self.bias = None",
             slide=LINEAR,
             reveal=True,
+            mistake="bias_not_none",
         )
     return found
 
@@ -232,13 +233,21 @@ def test_my_linear_gradients(student, draw):
 @points("my_linear", 0.75)
 def test_my_linear_starts_well(student, draw):
     first, second = new_linear(student, 7, 5), new_linear(student, 7, 5)
-    one, two = (linear_parameters(student, layer, 7, 5)["weight"].detach() for layer in (first, second))
-    assert_finite(
-        one,
-        name="layer.weight",
-        hint="torch.empty holds whatever was in memory: fill it, with torch.randn(…) for one.",
-        slide=LINEAR,
-    )
+    fresh = linear_parameters(student, first, 7, 5)
+    one, two = fresh["weight"].detach(), linear_parameters(student, second, 7, 5)["weight"].detach()
+    for name, value in fresh.items():
+        name = f"layer.{name}"
+        # In a check, memory that nobody has written to holds NaN.
+        if bool(value.isnan().any()):
+            fail(f"{name} of a fresh layer is nan.", mistake="uninitialised", parameter=name, slide=LINEAR)
+        assert_finite(value, name=name, slide=LINEAR)
+        if float(value.detach().abs().max()) > 1000:
+            fail(
+                f"{name} of a fresh layer holds {float(value.detach().abs().max()):.3g}.",
+                expected="small random numbers",
+                slide=LINEAR,
+                mistake="too_large",
+            )
     if all(bool((row == one[0]).all()) for row in one):
         fail(
             "All neurons of a fresh layer have the same weights.",
@@ -299,6 +308,8 @@ def check_count(student: Any, model: Any, i: int, h: int, o: int, reveal: bool =
             mistake = "layers_in_forward"
         elif got in without_bias(i, h, o):
             mistake = "no_bias"
+        elif got == (i + 1) * o + (o + 1) * h:
+            mistake = "hidden_and_output_swapped"
         elif got in (first, second, i * o + o):
             mistake = "one_layer"
         elif got > wanted:
@@ -345,7 +356,7 @@ def local_mlp(impl: Any, weights: list[Tensor], x: Tensor, kwargs: dict[str, Any
     return y.detach() if isinstance(y, Tensor) else y
 
 
-def output(y: Any, x: Tensor, h: int, o: int) -> Tensor:
+def output(y: Any, x: Tensor, h: int, o: int, *, swapped: bool = False) -> Tensor:
     hidden = has_shape(y, (*x.shape[:-1], h))
     return tensor(
         y,
@@ -355,7 +366,7 @@ def output(y: Any, x: Tensor, h: int, o: int) -> Tensor:
         dtype="float32",
         none="missing_return",
         hint="(*, input_dim) gives (*, output_dim).",
-        mistake="second_layer_missing" if hidden else None,
+        mistake=None if not hidden else "hidden_and_output_swapped" if swapped else "second_layer_missing",
     )
 
 
@@ -368,12 +379,13 @@ def run_mlp(
     model = new_mlp(student, i, h, o, **kwargs)
     weights = draw_weights(draw, i, h, o)
     known = look(student, "set_by_shape", model, weights) is True
+    swapped = sum(p.numel() for p in student.named_parameters(model).values()) == (i + 1) * o + (o + 1) * h
     function = act() if act is not None else reference.gelu
     for x in draw.tensors(n=draw.sizes(1)[0], i=i).of("n i", "1 i", "i"):
         y = model(x)
         if known:
             observe("simple_mlp", y, by=lambda impl, x=x: local_mlp(impl, weights, x, kwargs))
-        output(y, x, h, o)
+        output(y, x, h, o, swapped=swapped)
         assert_unchanged(student.last, hint="Leave x as it came.", slide=MODULE)
         assert_finite(y, name="model(x)", slide=MODULE)
         again = output(model(x), x, h, o)
