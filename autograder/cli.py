@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autograder import __version__, platform_commands
+from autograder import __version__, platform_commands, warming
 from autograder.errors import AutograderError, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--profile", action="store_true", help="say where the time went, stage by stage")
     grade.set_defaults(run=_grade)
 
+    warming.add(commands, [common, running], _warm)
     platform_commands.add(commands, common, _config)
 
     regrade = commands.add_parser(
@@ -323,6 +324,13 @@ def _grade(options: argparse.Namespace) -> int:
     from autograder import commands
 
     return commands.grade(options, settings, names)
+
+
+def _warm(options: argparse.Namespace) -> int:
+    settings = _config(options)
+    names = _assignments(options, settings)
+    _warn_unsafe(options)
+    return warming.command(options, settings, names)
 
 
 def _regrade(options: argparse.Namespace) -> int:

@@ -94,6 +94,12 @@ class Grader:
         other.limits = limits
         return other
 
+    def for_setup(self, limits: Limits, *, execution: str) -> Grader:
+        """The same grader for another caller."""
+        other = self.limited(limits)
+        other.execution = execution
+        return other
+
     def for_submission(self, assignment: str, folder: Path, *, carry: bool) -> Grader:
         """The same grader with the files of the submission in ``folder`` beside its notebooks."""
         other = copy(self)

@@ -14,9 +14,11 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self, cast
 
+from autograder import resident
 from autograder.devices import device_of
 from autograder.errors import SandboxUnavailable
 from autograder.jobs import FileJob, Job, Setup, lost
@@ -120,6 +122,15 @@ class Pool:
     """Judge workers behind pipes. Use it as a context manager and ask :meth:`map`."""
 
     def __init__(self, setup: Setup, workers: int) -> None:
+        self._idle: set[Connection] = set()
+        self._error: BaseException | None = None
+        self._master: BaseProcess | None = None
+        self._connections = resident.connect(setup, workers)
+        if not self._connections:
+            self._start(setup, workers)
+        self._alive = set(self._connections)
+
+    def _start(self, setup: Setup, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
         pairs = [context.Pipe() for _ in range(max(1, workers))]
         self._connections = [ours for ours, _ in pairs]
@@ -130,9 +141,6 @@ class Pool:
         self._master.start()
         for end in theirs:
             end.close()
-        self._idle: set[Connection] = set()
-        self._error: BaseException | None = None
-        self._alive = set(self._connections)
 
     def __enter__(self) -> Pool:
         return self
@@ -140,6 +148,8 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         for connection in self._connections:
             connection.close()
+        if self._master is None:
+            return
         self._master.join(5.0)
         if self._master.is_alive():
             self._master.kill()
@@ -148,7 +158,7 @@ class Pool:
     @property
     def alive(self) -> bool:
         """Whether it can still be asked."""
-        return bool(self._alive) and self._master.is_alive()
+        return bool(self._alive) and (self._master is None or self._master.is_alive())
 
     def map(self, jobs: Sequence[Any]) -> Iterator[Any]:
         """Results of ``jobs``, as they are done."""

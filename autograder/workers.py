@@ -11,9 +11,10 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autograder.beside import of_assignment
 from autograder.errors import AutograderError
@@ -26,18 +27,21 @@ if TYPE_CHECKING:
     from autograder.grading import Grader
     from autograder.notebook import AssignmentNotebook
 
-__all__ = ["master", "serve"]
+Notebooks: TypeAlias = "dict[str, tuple[AssignmentNotebook, ...]]"
+"""The instructor's notebooks by assignment."""
+
+__all__ = ["Notebooks", "die_with_parent", "master", "prepare", "serve"]
 
 _log = logging.getLogger(__name__)
 
 
 def master(setup: Setup, connections: list[Connection], parent: int) -> None:
     """Import once, fork a worker for each connection, end with them."""
-    _die_with_parent(parent)
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to answer
     os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
     try:
-        _prepare(setup, connections)
+        prepare(setup, lambda grader, notebooks: _fork_workers(setup, grader, notebooks, connections))
     except BaseException as error:  # whatever it is, the caller is told; nobody else could
         shown = (
             error
@@ -49,7 +53,11 @@ def master(setup: Setup, connections: list[Connection], parent: int) -> None:
                 connection.send(("error", shown))
 
 
-def _prepare(setup: Setup, connections: list[Connection]) -> None:
+def prepare(setup: Setup, use: Callable[[Grader, Notebooks], None]) -> None:
+    """Import everything, start the zygote, and call ``use`` with what grades, and the instructor's notebooks.
+
+    :raises AutograderError: a suite or a notebook is wrong, or there can be no sandbox.
+    """
     from autograder import datasets
     from autograder.sandbox.launch import Zygote
     from autograder.sandbox.warmup import parts_of
@@ -86,7 +94,7 @@ def _prepare(setup: Setup, connections: list[Connection]) -> None:
                 tasks = suite.tasks if suite else frozenset()
                 notebooks[name] = load_notebooks(setup.course, name, tasks)
                 grader.validate(name, notebooks[name])
-            _fork_workers(setup, grader, notebooks, connections)
+            use(grader, notebooks)
 
         with_judge({name: folder for name, folder in folders.items() if folder.is_dir()}, with_suites, data)
     finally:
@@ -96,7 +104,7 @@ def _prepare(setup: Setup, connections: list[Connection]) -> None:
 def _fork_workers(
     setup: Setup,
     grader: Grader,
-    notebooks: dict[str, tuple[AssignmentNotebook, ...]],
+    notebooks: Notebooks,
     connections: list[Connection],
 ) -> None:
     me = os.getpid()
@@ -106,7 +114,7 @@ def _fork_workers(
         if pid == 0:
             code = 1
             try:
-                _die_with_parent(me)
+                die_with_parent(me)
                 for other in connections:
                     if other is not connection:
                         other.close()
@@ -126,7 +134,7 @@ def _fork_workers(
 def _work(
     setup: Setup,
     grader: Grader,
-    notebooks: dict[str, tuple[AssignmentNotebook, ...]],
+    notebooks: Notebooks,
     connection: Connection,
 ) -> None:
     try:
@@ -138,7 +146,7 @@ def _work(
 def serve(
     setup: Setup,
     grader: Grader,
-    notebooks: dict[str, tuple[AssignmentNotebook, ...]],
+    notebooks: Notebooks,
     connection: Connection,
 ) -> None:
     """Grade what comes, until the caller closes the pipe."""
@@ -181,7 +189,8 @@ def _file(
     return replace(result, name=job.path.stem)
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
+    """Let the kernel end this process when ``parent``, which must have started it, ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:

@@ -50,11 +50,11 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("calibration_files", "timeouts"),
         "lms",
     ),
-    7: ("jobs", "workers", "schedule"),
+    7: ("jobs", "workers", "resident", "schedule"),
     8: (
         *("batch", "commands", "upkeep", "differences", "regrade", "replay"),
         *("nbgrader_engine", "nbgrader_plugin", "setup_course"),
-        *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__"),
+        *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__", "warming"),
         *("platform_commands", "collecting", "exporting", "handout"),
     ),
 }

@@ -53,6 +53,11 @@ class Zygote:
         self.close()
 
     @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process.poll() is None
+
+    @property
     def sandboxed(self) -> bool:
         """Whether children are jailed; false only after ``--unsafe-no-sandbox``."""
         return self.chain != "none"
