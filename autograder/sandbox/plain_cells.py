@@ -1,4 +1,4 @@
-"""Cells of plain Python take a short way through IPython.
+"""Cells of plain Python, and their errors, take a short way through IPython.
 
 IPython tokenizes each cell in Python to find syntax of its own, and compiles it once more to find an
 ``await``: together longer than most cells run. None of its syntax is valid Python, except in cells of one
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import inspect
 import re
 from typing import Any, Final, cast
 
@@ -28,6 +29,13 @@ class Compiler(CachingCompiler):
     """Uses the tree that :meth:`PlainCells.transform_cell` has made already."""
 
     parsed: tuple[str, ast.Module] | None = None
+
+    def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+        """The name of the cell's code. The module it belongs to is noted with it: for a traceback ``inspect``
+        would look for it through all modules there are, which takes a tenth of a second."""
+        name = super().cache(transformed_code, number, raw_code)
+        inspect.modulesbyfile[name] = "__main__"
+        return name
 
     def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> Any:
         """The tree of ``source``, a new one after the first time."""
@@ -65,6 +73,10 @@ class PlainCells(InteractiveShell):
                 self.compiler.parsed = (cell, ast.parse(cell))
                 return cell
         return str(super().transform_cell(raw_cell))  # type: ignore[no-untyped-call]
+
+    def _format_exception_for_storage(self, exception: BaseException, *_: Any, **__: Any) -> dict[str, Any]:
+        """For the history, which nobody reads here; IPython would format the traceback a second time."""
+        return {"ename": type(exception).__name__, "evalue": "", "traceback": []}
 
     def transformers(self) -> tuple[Any, ...]:
         """All transformers of input, in order."""
