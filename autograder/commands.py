@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from autograder import batch, console, feedback, profile, schedule, upkeep
 from autograder.config import Config
 from autograder.credit import unusable_credits
 from autograder.keys import Conditions
+from autograder.models import SubmissionResult
 from autograder.schedule import device_of
 from autograder.timeouts import limits_of
 
@@ -93,7 +95,20 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
             f"{len(again)} submissions have no score because of the engine; grade again: {who}",
             file=sys.stderr,
         )
+        for reason, count in Counter(map(_why_no_score, again)).most_common(3):
+            print(f"  {count} ×: {reason}", file=sys.stderr)
     return 1 if again or any(item.problem for item in graded) else 0
+
+
+def _why_no_score(result: SubmissionResult) -> str:
+    """What the engine says about a submission that it could not grade."""
+    for notebook in result.notebooks:
+        checks = [check for task in notebook.tasks for check in task.checks if check.score is None]
+        traces = [check.explanation.traceback for check in checks if check.explanation]
+        last = next((trace.strip().splitlines()[-1] for trace in traces if trace), "")
+        if notebook.message or last:
+            return (notebook.message or last)[:300]
+    return "no reason is known; run it with --debug"
 
 
 def submission_json(item: batch.Graded) -> dict[str, Any]:
