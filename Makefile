@@ -57,5 +57,5 @@ release: $(STAMP) ## make release/, solutions/ and gradebook.db from source/
 	$(BIN)/autograder release
 
 clean: ## remove .venv and everything that can be made again
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -99,6 +99,7 @@ def measure(assignment: str, size: int, seed: int) -> dict[str, Any]:
         raise SystemExit("no sandbox was seen")
     names = ("private", "proportional", "charged")
     return {
+        "machine": machine.describe(),
         "students": size,
         "sandboxes": len(sampler.largest),
         "mnist": datasets.kind_of("mnist") if assignment == "ex5_mnist" else None,
@@ -112,7 +113,7 @@ def measure(assignment: str, size: int, seed: int) -> dict[str, Any]:
 def text(found: dict[str, Any]) -> str:
     """The Markdown."""
     rows = []
-    for assignment, one in found["assignments"].items():
+    for assignment, one in found.items():
         data = f" ({one['mnist']} MNIST)" if one["mnist"] else ""
         rows.append([f"{assignment}{data}", str(one["sandboxes"])])
         for name in ("private", "proportional", "charged"):
@@ -122,7 +123,8 @@ def text(found: dict[str, Any]) -> str:
             )
         rows[-1].append(f"< {GOALS[assignment]}")
     head = ["", "sandboxes seen", "private, MB", "proportional, MB", "charged, MB", "goal, MB"]
-    return f"Measured on {machine.line(found['machine'])}\n\n{page.table(head, rows)}"
+    measured = [f"{name}: {machine.line(one['machine'])}" for name, one in found.items()]
+    return "\n\n".join([page.table(head, rows), *measured])
 
 
 def main() -> None:
@@ -137,11 +139,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.data_home is not None:
         os.environ["SCIKIT_LEARN_DATA"] = str(options.data_home.resolve())
-    names = options.assignment or list(GOALS)
-    found = {
-        "machine": machine.describe(),
-        "assignments": {name: measure(name, options.students or SIZES[name], options.seed) for name in names},
-    }
+    found = page.kept("memory")
+    for name in options.assignment or list(GOALS):
+        found[name] = measure(name, options.students or SIZES[name], options.seed)
+    found = {name: found[name] for name in GOALS if name in found}
     page.keep("memory", found)
     page.replace_section("memory", text(found))
     print(text(found))

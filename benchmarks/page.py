@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.courses import ROOT
 
-__all__ = ["FOLDER", "keep", "number", "replace_section", "table"]
+__all__ = ["FOLDER", "keep", "kept", "number", "replace_section", "table"]
 
 PAGE = ROOT / "docs" / "performance.md"
 FOLDER = ROOT / "docs" / "performance"
@@ -19,6 +19,12 @@ def keep(name: str, data: dict[str, Any]) -> None:
     """Write what was measured as ``docs/performance/NAME.json``."""
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def kept(name: str) -> dict[str, Any]:
+    """What :func:`keep` wrote; nothing where there is none yet."""
+    path = FOLDER / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def replace_section(name: str, text: str, page: Path = PAGE) -> None:

@@ -46,14 +46,8 @@ def summary(measured: dict[str, Any], name: str) -> dict[str, float | None]:
 
 def text(found: dict[str, Any]) -> str:
     """The Markdown of all assignments."""
-    versions = found["versions"]
-    parts = [
-        f"Measured on {machine.line(found['machine'])} Peers: nbgrader {versions['nbgrader']}, Otter-Grader "
-        f"{versions['otter-grader']}, with the same torch {versions['torch']}. Medians of {found['rounds']} "
-        f"{'rounds' if found['rounds'] > 1 else 'round'}; all sides take turns in each round."
-    ]
-    parts += [_assignment(name, measured) for name, measured in found["assignments"].items()]
-    if any("stock" in measured["sides"] for measured in found["assignments"].values()):
+    parts = [_assignment(name, measured) for name, measured in found.items()]
+    if any("stock" in measured["sides"] for measured in found.values()):
         parts.append("![Submissions a second, by assignment and grader](performance/throughput.svg)")
         parts.append("![Processor seconds a submission, by assignment and grader](performance/cpu.svg)")
     return "\n\n".join(parts)
@@ -86,15 +80,19 @@ def _assignment(name: str, measured: dict[str, Any]) -> str:
 
 
 def _notes(measured: dict[str, Any], sums: dict[str, dict[str, float | None]]) -> str:
-    size, ours = measured["students"], sums["ours"]
+    size, ours, versions = measured["students"], sums["ours"], measured["versions"]
     notes = [
+        f"Measured on {machine.line(measured['machine'])} nbgrader {versions['nbgrader']}, Otter-Grader "
+        f"{versions['otter-grader']}. Medians of {measured['rounds']} "
+        f"{'rounds' if measured['rounds'] > 1 else 'round'}.",
         f"This engine graded all {size} in each round with {measured['workers']} judge processes; "
-        f"{ours['wrong']:.0f} of {ours['graded']:.0f} scores were not the expected ones."
+        f"{ours['wrong']:.0f} of {ours['graded']:.0f} scores were not the expected ones.",
     ]
     if measured["sample"] < size and "stock" in sums:
+        few = measured["sides"]["otter"][0]["submissions"]
         notes.append(
-            f"The peers graded {measured['sample']} of them in each round, others each time: the first "
-            "column is their start plus as many submissions as the class has."
+            f"Stock nbgrader graded {measured['sample']} of them in each round, Otter-Grader {few}, others "
+            "each time: the first column is their start plus as many submissions as the class has."
         )
     if measured["mnist"] == "sample":
         notes.append("**The shipped sample of MNIST, not the full set**; the peers would have no data.")
@@ -114,17 +112,15 @@ def write(found: dict[str, Any]) -> None:
     from benchmarks import plots
 
     page.keep("bench", found)
-    groups = list(found["assignments"])
-    sides = [side for side in NAMES if any(side in one["sides"] for one in found["assignments"].values())]
+    groups = list(found)
+    sides = [side for side in NAMES if any(side in one["sides"] for one in found.values())]
     for name, title, label, key in (
         ("throughput", "Submissions a second, starting included", "submissions a second", "class_per_s"),
         ("cpu", "Processor seconds a submission", "CPU-s a submission", "cpu_s"),
     ):
         series = {
             NAMES[side]: [
-                summary(found["assignments"][group], side)[key]
-                if side in found["assignments"][group]["sides"]
-                else None
+                summary(found[group], side)[key] if side in found[group]["sides"] else None
                 for group in groups
             ]
             for side in sides

@@ -28,6 +28,8 @@ MIX = {0: 0.35, 1: 0.2, 2: 0.2, 3: 0.15, 4: 0.1}
 """How many tasks are wrong or open → share of the class."""
 _OPEN = 0.25
 """Share of these that are open: still as released."""
+_NEVER_OPEN = {("ex5_mnist", "fit"), ("ex5_mnist", "mlp")}
+"""Tasks with which other tasks are judged: what an open one costs there is written nowhere."""
 _WHOLE = 0.1
 """Share of the class that hands in a golden submission with several wrong tasks as it is."""
 
@@ -134,7 +136,7 @@ def _answers(pool: _Pool, rng: random.Random) -> Golden:
     for task in tasks:
         if len(expected) == count:
             break
-        if rng.random() < _OPEN:
+        if rng.random() < _OPEN and (base.assignment, task) not in _NEVER_OPEN:
             cells[task], expected[task] = pool.release[task], 0.0
             names.append(f"{task}-open")
             continue
