@@ -96,10 +96,10 @@ def measure(bench: Bench, sample: int, rounds: int) -> dict[str, Any]:
             few = max(1, sample // 2) if name == "otter" else sample
             chosen = bench.students if name == "ours" else _turn(bench.students, few, number)
             began = time.monotonic()
-            side = sides[name](chosen, None)
-            results[name].append(side.to_json())
+            one = sides[name](chosen, None)
+            results[name].append(one.to_json())
             spent = time.monotonic() - began
-            say(f"{bench.assignment}: round {number + 1}, {name}: {side.submissions} in {spent:.0f} s")
+            say(f"{bench.assignment}: round {number + 1}, {name}: {one.submissions} in {spent:.0f} s")
     for name in sides:
         if name != "stock_pair":
             chosen = bench.students[: max(sample, 8)] if name == "ours" else bench.students[:2]

@@ -43,7 +43,7 @@ def main(paths: list[str]) -> None:
 def _cells(path: Path) -> list[str]:
     from IPython.core.inputtransformer2 import TransformerManager
 
-    plain = TransformerManager().transform_cell  # magics and !commands become Python
+    plain = TransformerManager().transform_cell  # type: ignore[no-untyped-call]  # magics and !commands become Python
     data = json.loads(path.read_bytes())
     return [plain("".join(cell["source"])) for cell in data["cells"] if cell["cell_type"] == "code"]
 

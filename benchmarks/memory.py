@@ -41,7 +41,7 @@ class Sandboxes(Sampler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.largest: dict[int, tuple[float, float, float]] = {}
+        self.largest: dict[int, tuple[float, ...]] = {}
 
     def sample(self, pid: int) -> None:
         """Look at every sandbox below the process ``pid``."""
@@ -55,7 +55,7 @@ class Sandboxes(Sampler):
                     charged_mb(sandbox.pid),
                 )
                 before = self.largest.get(sandbox.pid, (0.0, 0.0, 0.0))
-                self.largest[sandbox.pid] = tuple(map(max, now, before))  # type: ignore[assignment]
+                self.largest[sandbox.pid] = tuple(map(max, now, before))
 
 
 def running(pid: int) -> Iterator[psutil.Process]:

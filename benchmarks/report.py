@@ -18,8 +18,10 @@ NAMES = {
     "floor": "floor (one core)",
 }
 
+PEERS = ("stock", "stock_pair", "otter")
 
-def summary(measured: dict[str, Any], name: str) -> dict[str, float | None]:
+
+def summary(measured: dict[str, Any], name: str) -> dict[str, Any]:
     """Medians over the rounds of one side, for the class that ``measured`` is about.
 
     ``class_s``: seconds for the whole class, starting included; of a side that graded a sample this is its
@@ -39,8 +41,8 @@ def summary(measured: dict[str, Any], name: str) -> dict[str, float | None]:
         "start_s": median(lambda one: one["start_s"]),
         "cpu_s": median(lambda one: one["cpu_s"] / one["submissions"]),
         "peak_mb": measured["peak_mb"].get(name),
-        "wrong": sum(one["wrong"] or 0 for one in rounds),
-        "graded": sum(one["submissions"] for one in rounds),
+        "wrong": sum(one["wrong"] for one in rounds),
+        "judged": sum(one["judged"] for one in rounds),
     }
 
 
@@ -59,8 +61,8 @@ def _assignment(name: str, measured: dict[str, Any]) -> str:
     ours = sums["ours"]
     rows = []
     for side, one in sums.items():
-        ratio = (ours["class_per_s"] or 0) / (one["class_per_s"] or 1)
-        cpu = (one["cpu_s"] or 0) / (ours["cpu_s"] or 1)
+        ratio = ours["class_per_s"] / one["class_per_s"]
+        cpu = one["cpu_s"] / ours["cpu_s"]
         rows.append(
             [
                 NAMES[side],
@@ -70,8 +72,8 @@ def _assignment(name: str, measured: dict[str, Any]) -> str:
                 number(one["start_s"]),
                 number(one["cpu_s"]),
                 number(one["peak_mb"]),
-                "" if side == "ours" else f"{number(ratio)} ×",
-                "" if side == "ours" else f"{number(cpu)} ×",
+                f"{number(ratio)} ×" if side in PEERS else "",
+                f"{number(cpu)} ×" if side in PEERS else "",
             ]
         )
     head = ["", f"{size} submissions, s", "submissions/s", "once warm, /s", "start, s", "CPU-s each"]
@@ -79,14 +81,14 @@ def _assignment(name: str, measured: dict[str, Any]) -> str:
     return f"### {name}\n\n{page.table(head, rows)}\n\n{_notes(measured, sums)}"
 
 
-def _notes(measured: dict[str, Any], sums: dict[str, dict[str, float | None]]) -> str:
+def _notes(measured: dict[str, Any], sums: dict[str, dict[str, Any]]) -> str:
     size, ours, versions = measured["students"], sums["ours"], measured["versions"]
     notes = [
         f"Measured on {machine.line(measured['machine'])} nbgrader {versions['nbgrader']}, Otter-Grader "
         f"{versions['otter-grader']}. Medians of {measured['rounds']} "
         f"{'rounds' if measured['rounds'] > 1 else 'round'}.",
         f"This engine graded all {size} in each round with {measured['workers']} judge processes; "
-        f"{ours['wrong']:.0f} of {ours['graded']:.0f} scores were not the expected ones.",
+        f"{ours['wrong']} of {ours['judged']} scores were not the expected ones.",
     ]
     if measured["sample"] < size and "stock" in sums:
         few = measured["sides"]["otter"][0]["submissions"]
@@ -94,6 +96,13 @@ def _notes(measured: dict[str, Any], sums: dict[str, dict[str, float | None]]) -
             f"Stock nbgrader graded {measured['sample']} of them in each round, Otter-Grader {few}, others "
             "each time: the first column is their start plus as many submissions as the class has."
         )
+    given = [
+        f"{NAMES[side]} gave full points to {one['judged'] - one['wrong']} of {one['judged']}"
+        for side, one in sums.items()
+        if side in ("stock", "otter")
+    ]
+    if given:
+        notes.append(f"Students with right answers only: {', '.join(given)}.")
     if measured["mnist"] == "sample":
         notes.append("**The shipped sample of MNIST, not the full set**; the peers would have no data.")
     elif measured["mnist"]:
@@ -102,8 +111,8 @@ def _notes(measured: dict[str, Any], sums: dict[str, dict[str, float | None]]) -
         again = statistics.median(measured["unchanged_s"])
         notes.append(f"Graded again with nothing changed, the class of {size} takes {number(again)} s.")
     if floor := sums.get("floor"):
-        share = (floor["cpu_s"] or 0) / (ours["cpu_s"] or 1)
-        notes.append(f"Of this engine's processor time {share:.0%} is the floor.")
+        times = ours["cpu_s"] / floor["cpu_s"]
+        notes.append(f"This engine needs {number(times)} times the processor seconds of the floor.")
     return " ".join(notes)
 
 

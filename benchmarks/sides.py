@@ -7,8 +7,8 @@ import os
 import statistics
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,9 @@ class Side:
     """What one side spent on ``submissions``.
 
     ``start_s`` is what it spends before and after the submissions themselves; ``each_s`` is the time between
-    one finished submission and the next; both from when the files were put in place. ``wrong`` counts
-    submissions without the score that they must get, None for the peers, which run the visible tests only.
+    one finished submission and the next; both from when the files were put in place. ``wrong`` counts, among
+    the ``judged``, submissions without the score that they must get; of the peers, which run visible tests
+    only, right answers are looked at.
     """
 
     submissions: int
@@ -40,7 +41,8 @@ class Side:
     start_s: float
     each_s: float
     peak_mb: float | None = None
-    wrong: int | None = None
+    wrong: int = 0
+    judged: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary."""
@@ -74,15 +76,16 @@ class Bench:
             raise SystemExit(f"autograder grade failed:\n{log.read_text()[-3000:]}")
         if sampler is None:
             self.unchanged_s.append(measuring.run(command, cwd=course.root, log=log).wall_s)
-        got = {item.student: item.score for item in scores(course, self.assignment)}
-        wrong = sum(abs(got[student.name] - student.score) > 1e-9 for student in students)
-        return self._side(course, [cost], len(students), wrong)
+        side = self._side(course, [cost], len(students))
+        return replace(side, wrong=_wrong(students, self._scores(course)), judged=len(students))
 
     def stock(self, students: Sequence[Student], sampler: Sampler | None = None) -> Side:
         """Stock nbgrader: autograde, then the feedback."""
         course = hand_in(self._new(), self.assignment, students)
         costs = self._peers.stock(course, self.assignment, sampler)
-        return self._side(course, list(costs.values()), len(students))
+        side = self._side(course, list(costs.values()), len(students))
+        right = [student for student in students if not student.tasks]
+        return replace(side, wrong=_wrong(right, self._scores(course)), judged=len(right))
 
     def stock_pair(self, students: Sequence[Student], sampler: Sampler | None = None) -> Side:
         """Two stock processes side by side, each with half the students in a course folder of its own."""
@@ -111,7 +114,7 @@ class Bench:
 
     def otter(self, students: Sequence[Student], sampler: Sampler | None = None) -> Side:
         """``otter run`` for one after the other: it has no command for a class but with containers."""
-        costs, folder = [], self._new()
+        costs, got, folder = [], {}, self._new()
         for student in students:
             notebook = otter_notebook(student.notebook)
             cost, score = self._peers.otter(folder / student.name, notebook, self._name, self._tests, sampler)
@@ -120,8 +123,11 @@ class Bench:
                     f"otter run failed:\n{(folder / student.name / 'otter.log').read_text()[-3000:]}"
                 )
             costs.append(cost)
+            got[student.name] = score
         wall_s, cpu_s = sum(cost.wall_s for cost in costs), sum(cost.cpu_s for cost in costs)
-        return Side(len(students), wall_s, cpu_s, 0.0, wall_s / len(students), _peak(costs))
+        right = [student for student in students if not student.tasks]
+        side = Side(len(students), wall_s, cpu_s, 0.0, wall_s / len(students), _peak(costs))
+        return replace(side, wrong=_wrong(right, got), judged=len(right))
 
     def floor(self, students: Sequence[Student], sampler: Sampler | None = None) -> Side:
         """The same cells by plain exec in one warm process: see :mod:`benchmarks.floor`."""
@@ -143,7 +149,10 @@ class Bench:
         names = ("ours", "stock", "stock_pair", "otter", "floor")
         return {name: getattr(self, name) for name in names}
 
-    def _side(self, course: Course, costs: Sequence[Cost], size: int, wrong: int | None = None) -> Side:
+    def _scores(self, course: Course) -> dict[str, float]:
+        return {item.student: item.score for item in scores(course, self.assignment)}
+
+    def _side(self, course: Course, costs: Sequence[Cost], size: int) -> Side:
         """The first cost made ``autograded/``, the last one ``feedback/``; for ours it is the same one."""
         wall_s, each_s = sum(cost.wall_s for cost in costs), 0.0
         for cost, kind in zip(costs, ("autograded", "feedback"), strict=False):
@@ -153,7 +162,12 @@ class Bench:
                 raise SystemExit(f"{course.root.name}: {len(times)} of {size} {kind}\n{log}")
             each_s += (times[-1] - times[0]) / (size - 1) if size > 1 else cost.wall_s
         cpu_s = sum(cost.cpu_s for cost in costs)
-        return Side(size, wall_s, cpu_s, wall_s - size * each_s, each_s, _peak(costs), wrong)
+        return Side(size, wall_s, cpu_s, wall_s - size * each_s, each_s, _peak(costs))
+
+
+def _wrong(students: Sequence[Student], got: Mapping[str, float]) -> int:
+    """How many do not have the score that they must get."""
+    return sum(abs(got[student.name] - student.score) > 1e-9 for student in students)
 
 
 def _peak(costs: Sequence[Cost]) -> float | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import zipfile
 
 import pytest
 
 from autograder import golden
 from autograder.schedule import FileJob
-from benchmarks import courses, rewriting, students
+from benchmarks import courses, growth, memory, page, peers, report, rewriting, startup, students
 
 COURSE = courses.original()
 
@@ -101,3 +102,41 @@ def test_what_a_cell_computes_stays_as_it_is():
 def test_a_cell_that_is_no_python_only_gets_a_comment():
     made = rewriting.rewritten("def f(:", random.Random(0), frozenset())
     assert made.startswith("def f(:\n# ")
+
+
+def test_otter_grades_the_same_cells(tmp_path):
+    peers.otter_zip(COURSE, "ex1_tensors", tmp_path / "tests.zip")
+    with zipfile.ZipFile(tmp_path / "tests.zip") as archive:
+        tests = {name.removeprefix("tests/")[:-3] for name in archive.namelist() if name.startswith("tests/")}
+        for name in tests:
+            compile(archive.read(f"tests/{name}.py"), name, "exec")
+    student = next(students.make(COURSE, "ex1_tensors", 1))
+    made = json.loads(peers.otter_notebook(student.notebook))["cells"]
+    asked = {cell["source"] for cell in made if str(cell["source"]).startswith("grader.check")}
+    assert asked == {f'grader.check("{name}")' for name in tests} and len(tests) == 8
+    assert made[0]["source"].startswith("import otter")
+
+
+@pytest.mark.parametrize("module", [report, startup, memory, growth], ids=lambda module: module.__name__)
+def test_the_page_says_what_was_measured(module):
+    name = {report: "bench"}.get(module, module.__name__.rpartition(".")[2])
+    measured = page.kept(name)
+    assert not measured or module.text(measured) in page.PAGE.read_text(encoding="utf-8")
+
+
+def test_a_section_of_the_page_is_replaced_and_the_words_around_stay(tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text("before\n<!-- a -->\n<!-- /a -->\nafter <!-- b -->old<!-- /b -->")
+    page.replace_section("a", "new", path)
+    page.replace_section("a", "newer", path)
+    assert path.read_text() == "before\n<!-- a -->\n\nnewer\n\n<!-- /a -->\nafter <!-- b -->old<!-- /b -->"
+    with pytest.raises(SystemExit, match="no section c"):
+        page.replace_section("c", "x", path)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0123, "0.0123"), (0.5, "0.5"), (1.234, "1.23"), (12.34, "12.3"), (99.96, "100"), (1234.5, "1,234")],
+)
+def test_figures_have_three_digits(value, shown):
+    assert page.number(value) == shown
