@@ -130,11 +130,13 @@ def interrupt(folder: Path, size: int, seed: int) -> dict[str, Any]:
     """Ctrl-C at a random moment, then a second run: what was graded and when."""
     course = hand_in(folder / "stopped", ASSIGNMENT, students.make(original(), ASSIGNMENT, size, seed + 1))
     files = course.root / "autograded"
-    stop_at = random.Random(seed).randrange(1, size)
+    draw = random.Random(seed)
+    stop_at = draw.randrange(1, size)
     with (folder / "stopped.log").open("wb") as log:
         process = subprocess.Popen(command(course), stdout=log, stderr=log, start_new_session=True)
         while process.poll() is None and len(list(files.glob("*/*/*.ipynb"))) < stop_at:
             time.sleep(0.01)
+        time.sleep(draw.random() / 5)
         os.killpg(process.pid, signal.SIGINT)  # the terminal sends it to the whole group
         code = process.wait()
     first = {path: path.stat().st_mtime_ns for path in graded(course, ASSIGNMENT, "autograded")}

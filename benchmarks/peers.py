@@ -133,8 +133,8 @@ def otter_notebook(notebook: bytes) -> bytes:
     data = json.load(io.BytesIO(notebook))
     for cell in _test_cells(data):
         cell["source"] = f'grader.check("{cell["metadata"]["nbgrader"]["grade_id"]}")'
-    begin = {"cell_type": "code", "id": "otter", "metadata": {}, "execution_count": None, "outputs": []}
-    data["cells"].insert(0, {**begin, "source": "import otter\ngrader = otter.Notebook()"})
+    begin: dict[str, Any] = {"cell_type": "code", "id": "otter", "execution_count": None, "outputs": []}
+    data["cells"].insert(0, {**begin, "metadata": {}, "source": "import otter\ngrader = otter.Notebook()"})
     return json.dumps(data).encode()
 
 

@@ -56,6 +56,7 @@ def bars(
             )
     ax.set(yscale="log", ylabel=label, xticks=range(len(groups)), xticklabels=groups)
     ax.set_title(title, loc="left", fontsize=11)
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.margins(y=0.15)
     ax.grid(axis="y", color=SOFT, linewidth=0.6)
     ax.set_axisbelow(True)
