@@ -10,6 +10,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := $(VENV)/bin
 
 # The name of the stamp carries a checksum of what was installed, so that neither a checkout nor a clone (which
@@ -49,12 +50,12 @@ lint: $(STAMP) ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP) ## measure how fast this machine grades
-	$(BIN)/python benchmarks/grade_class.py
+bench: $(STAMP) ## how fast this machine grades, beside stock nbgrader and Otter-Grader; BENCH_ARGS="--quick" is short
+	$(BIN)/python -m benchmarks.bench $(BENCH_ARGS)
 
 release: $(STAMP) ## make release/, solutions/ and gradebook.db from source/
 	$(BIN)/autograder release
 
 clean: ## remove .venv and everything that can be made again
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-peers demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

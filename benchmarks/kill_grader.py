@@ -30,13 +30,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autograder import batch, config, keys
-from autograder.keys import Conditions
-from autograder.layout import Course
-from autograder.limits import Limits
-from autograder.models import SubmissionResult
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from autograder import batch, config, keys  # noqa: E402
+from autograder.keys import Conditions  # noqa: E402
+from autograder.layout import Course  # noqa: E402
+from autograder.limits import Limits  # noqa: E402
+from autograder.models import SubmissionResult  # noqa: E402
+from benchmarks.courses import hand_in, original  # noqa: E402
+from benchmarks.students import make  # noqa: E402
+
+ASSIGNMENT = "ex1_tensors"
 WHEN = re.compile(r"\d{2} \w+ \d{4}, \d{2}:\d{2} UTC")
 ABOUT = {
     "grades": "select n.name, c.name, g.auto_score, g.manual_score, g.extra_credit, g.needs_manual_grade"
@@ -280,15 +285,11 @@ def main() -> None:
         "--stored", action="store_true", help="results computed before: kills hit the writing"
     )
     options = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parent))
-    from grade_class import make_class
-
     draw = random.Random(options.seed)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "course"
-        home.mkdir()
-        course = make_class(home, options.students)
+        course = hand_in(home, ASSIGNMENT, make(original(), ASSIGNMENT, options.students))
         shutil.copytree(course.suites or ROOT, home / "autograder" / "suites")
         course = config.load(home).course
         how = Conditions(Limits(), config.load(home).secret())
