@@ -355,9 +355,9 @@ def _check(options: argparse.Namespace) -> int:
         if not path.is_file():
             raise UsageError(f"{path} is no file")
     _warn_unsafe(options)
-    from autograder import commands
+    from autograder import checking
 
-    return commands.check(options, settings)
+    return checking.check(options, settings)
 
 
 def _demo(options: argparse.Namespace) -> int:

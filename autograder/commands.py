@@ -1,4 +1,4 @@
-"""``autograder grade``: what is missing is graded, stored and shown; ``autograder check``: shown only."""
+"""``autograder grade``: what is missing is graded, stored and shown."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from autograder import batch, console, feedback, profile, schedule, upkeep
+from autograder import batch, console, profile, upkeep
 from autograder.config import Config
 from autograder.credit import unusable_credits
 from autograder.keys import Conditions
@@ -18,7 +17,7 @@ from autograder.models import SubmissionResult
 from autograder.schedule import device_of
 from autograder.timeouts import limits_of
 
-__all__ = ["check", "conditions", "grade", "submission_json"]
+__all__ = ["conditions", "grade", "submission_json"]
 
 
 def conditions(options: argparse.Namespace, settings: Config) -> Conditions:
@@ -124,49 +123,3 @@ def submission_json(item: batch.Graded) -> dict[str, Any]:
         "notebooks": [notebook.to_json() for notebook in result.notebooks],
         "key": dict(item.key),
     }
-
-
-def check(options: argparse.Namespace, settings: Config) -> int:
-    """Grade files without a gradebook; the exit code."""
-    choice = options.data or settings.data
-    console.say_data(settings, [options.assignment], choice)
-    results = []
-    printer = console.console()
-    pages = _page_names(options.notebooks)
-    for path, result in zip(
-        options.notebooks,
-        schedule.check_files(
-            settings.course,
-            options.assignment,
-            options.notebooks,
-            limits=settings.limits,
-            seed=options.seed,
-            device=options.device,
-            sandbox=not options.unsafe_no_sandbox,
-            data=choice,
-        ),
-        strict=True,
-    ):
-        results.append(result)
-        if not options.json:
-            printer.print(console.notebook_report(result, str(path)))
-        if options.feedback is not None:
-            page = feedback.write_page(
-                options.feedback / pages[path], feedback.render(result, student=path.stem)
-            )
-            print(f"feedback: {page}", file=sys.stderr)
-    if options.json:
-        shown = [result.to_json() for result in results]
-        console.print_json(shown if len(shown) > 1 else shown[0])
-    return 1 if any(result.score is None for result in results) else 0
-
-
-def _page_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A page name for each notebook: its own, with a number where two would share it."""
-    names: dict[Path, str] = {}
-    for path in dict.fromkeys(paths):
-        name, number = f"{path.stem}.html", 2
-        while name in names.values():
-            name, number = f"{path.stem}-{number}.html", number + 1
-        names[path] = name
-    return names

@@ -52,7 +52,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     ),
     7: ("jobs", "workers", "resident", "schedule"),
     8: (
-        *("batch", "commands", "upkeep", "differences", "regrade", "replay"),
+        *("batch", "commands", "checking", "upkeep", "differences", "regrade", "replay"),
         *("nbgrader_engine", "nbgrader_plugin", "setup_course"),
         *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__", "warming"),
         *("platform_commands", "collecting", "exporting", "handout"),
