@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
-from autograder import batch, commands, console, ledger
+from autograder import batch, commands, console, ledger, upkeep
 from autograder.config import Config
 from autograder.differences import TaskChange, task_changes, tasks_of
 from autograder.display import clean_text
@@ -143,9 +143,14 @@ def command(options: argparse.Namespace, settings: Config, assignments: Sequence
     if not options.yes and input("write these scores? [y/N] ").strip().lower() not in ("y", "yes"):
         print("nothing was written")
         return 1 if failed else 0
-    problems = [item for item in runner.store(results) if item.problem]
+    stored = list(runner.store(results))
+    problems = [item for item in stored if item.problem]
     for item in problems:
         print(f"{clean_text(item.result.student)}: {item.problem}", file=sys.stderr)
+    written = {(item.result.student, item.result.assignment) for item in stored if not item.problem}
+    # Points and comments by hand go onto the new pages.
+    for update in upkeep.refresh(course, [job for job in jobs if (job.student, job.assignment) in written]):
+        print(upkeep.text(update), file=sys.stderr)
     print(f"{len(results) - failed - len(problems)} submissions were written")
     return 1 if failed or problems else 0
 
