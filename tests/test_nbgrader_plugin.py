@@ -69,10 +69,10 @@ def started(root: Path, *command: str) -> subprocess.Popen[str]:
         "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
         "JUPYTER_PLATFORM_DIRS": "1",
     }
-    log = (root / "said.txt").open("w")
-    return subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=root, env=environment, stdout=log, stderr=log, text=True
-    )
+    with (root / "said.txt").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=root, env=environment, stdout=log, stderr=log, text=True
+        )
 
 
 def ended(root: Path, process: subprocess.Popen[str]) -> Run:
