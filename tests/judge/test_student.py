@@ -280,3 +280,16 @@ def test_seeding(student):
     first = student.remote("torch.rand")(3)
     student.seed(5)
     assert torch.equal(first, student.remote("torch.rand")(3))
+
+
+def test_memory_that_nobody_filled_is_never_right_in_a_check(student):
+    for _ in range(2):  # checks that pass share a sandbox
+        student.begin_check(5)
+    for made in (student.remote("torch.empty")(2, 3), student.remote("torch.Tensor")(2, 3)):
+        assert made.shape == (2, 3) and bool(made.isnan().all())
+    largest = np.iinfo(np.int64).max
+    assert student.remote("torch.empty")(4, dtype=torch.int64).tolist() == [largest] * 4
+    assert np.isnan(student.remote("numpy.empty")((2, 3))).all()
+    assert student.remote("numpy.empty_like")(np.zeros(2, dtype=np.int64)).tolist() == [largest] * 2
+    assert student.remote("numpy.empty")(2, dtype="bool").tolist() == [True, True]
+    assert torch.equal(student.remote("torch.zeros")(3), torch.zeros(3))

@@ -228,7 +228,8 @@ def test_nothing_is_imported(student, draw):
     gone, package, module, broken, lost = some_names(draw, 5)
     student.probe("install", [package], [module], [broken])
     names = [gone, package, module, broken, lost]
-    got = missing(student, list(names))
+    # Backwards too: what has no order, as a set, gives the same both times, and one of them is wrong.
+    got, turned = missing(student, list(names)), missing(student, names[::-1])
     imported = student.probe("imported", [package, module, broken])
     called = "missing_packages(names) with three packages that were installed a moment ago"
     if imported != []:
@@ -240,9 +241,12 @@ def test_nothing_is_imported(student, draw):
             slide=INSTALL,
             mistake="imports",
         )
-    if got != [gone, lost]:
+    if got != [gone, lost] or turned != [lost, gone]:
+        same = all(type(item) is str for item in got) and sorted(got) == sorted([gone, lost])
         fail(
-            "Packages that are installed are reported as missing, or the other way round.",
+            "The right names, but not in the order of the question."
+            if same
+            else "Packages that are installed are reported as missing, or the other way round.",
             called=called,
             expected="the names that no package has",
             got=f"{len(got)} of {len(names)} names",
