@@ -9,6 +9,7 @@ judge sends one vector-Jacobian request for each call it passes, and parameters 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import reprlib
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any, Final
 import torch
 
 from autograder.errors import SandboxTimeout, SuiteError, WireError
+from autograder.judge import memory
 from autograder.judge.failure import CheckFailed, note_result
 from autograder.judge.remote import CallRecord, RemoteObject, StudentError, module
 from autograder.models import Explanation
@@ -61,7 +63,7 @@ class Student:
         self._peer, self._probe_source, self._wall_s = peer, probes, wall_s
         self._deadline = time.monotonic() + wall_s
         self._received_before = peer.channel.received
-        self._probes_loaded = False
+        self._probes_loaded = self._memory_dirty = False
         self.calls: list[CallRecord] = []
         """Recorded calls of this check, oldest first."""
         self.plain: tuple[str, str] | None = None
@@ -100,14 +102,16 @@ class Student:
         ``student.remote("torch.nn.Linear")(5, 7)``."""
         return RemoteObject(self, module(path), path, path.rpartition(".")[2])
 
-    def probe(self, name: str, *args: Any, called: str = "", **kwargs: Any) -> Any:
+    def probe(self, name: str, *args: Any, called: str = "", keep: bool = False, **kwargs: Any) -> Any:
         """Run a function of the suite's ``probes.py`` beside the student's code; gives data.
 
         ``called`` is what students are told was called, for a probe that calls their function:
-        ``"run(seed=3, …)"``.
+        ``"run(seed=3, …)"``. With ``keep`` the result stays in the sandbox, whatever it is.
         """
         function = self.probe_function(name)
-        return self.call_node(function._node, list(args), kwargs, label=function._label, called=called)
+        return self.call_node(
+            function._node, list(args), kwargs, label=function._label, keep=keep, called=called
+        )
 
     def probe_function(self, name: str) -> RemoteObject:
         """A function of ``probes.py``, as an argument for the student's functions (``f`` in
@@ -161,6 +165,15 @@ class Student:
         finally:
             if type(number) is int and not self._peer.dead:
                 self.ask("unpatch", number=number)
+
+    def dirty_memory(self) -> None:
+        """From now on ``torch.empty`` and ``numpy.empty`` hand out nan (integers: the largest) in this check,
+        and not whatever the memory holds: who forgets to fill it is wrong every time."""
+        if not self._memory_dirty:
+            self._memory_dirty = True
+            self.ask("load_probes", module=memory.__name__, source=inspect.getsource(memory))
+            make_dirty = Reference("probe", f"{memory.__name__}:{memory.make_dirty.__name__}")
+            self.call_node(make_dirty, [], label="probe make_dirty", record=False)
 
     def seed(self, number: int) -> None:
         """Seed ``random``, numpy and torch in the sandbox."""
@@ -229,7 +242,7 @@ class Student:
             self._peer.dead = WireError("an answer of another kind than was asked for")
             raise self._peer.dead
         if isinstance(value, RemoteObject):
-            value._label = label if keep else f"the result of {label}"
+            value._label = (called or label) if keep else f"the result of {label}"
         call.result = value
         if watch:
             note_result(label, value)

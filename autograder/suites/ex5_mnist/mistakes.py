@@ -660,6 +660,11 @@ for _id, _message, _hint in (
         "torch.zeros(10, 10, dtype=torch.int64)",
     ),
     (
+        "memory_not_filled",
+        "Counting starts from whatever the memory holds: empty makes a table and does not fill it.",
+        "Start with zeros: torch.zeros(10, 10, dtype=torch.int64) or np.zeros((10, 10), dtype=int).",
+    ),
+    (
         "counted_once",
         "Each cell is counted once at most: confusion[y, guess] += 1 with repeated indices adds only once.",
         "A loop, np.add.at, or bincount(10 * y + guess, minlength=100).",

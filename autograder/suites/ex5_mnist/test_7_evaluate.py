@@ -80,6 +80,7 @@ CASES = ((57, True), (1, True), (300, False), (33, False))
 
 @points("evaluate", 1)
 def test_evaluate_loss_and_accuracy(student, draw):
+    student.dirty_memory()
     for n, logs in CASES:
         model, X, y = scene(draw, n, logs)
         value, forwards, _ = measured(student, model, X, y, training=False)
@@ -141,6 +142,7 @@ def check_loss(
 
 @points("evaluate", 1)
 def test_evaluate_confusion(student, draw):
+    student.dirty_memory()
     for n, logs in CASES:
         model, X, y = scene(draw, n, logs)
         value, _, _ = measured(student, model, X, y, training=False)
@@ -166,6 +168,8 @@ def check_confusion(got: Any, model: Layer, X: Tensor, y: Tensor, called: str) -
             table, (10, 10), name=name, slide=SLIDE, mistake=mistake,
             hint="Ten digits, also where some do not occur.",
         )  # fmt: skip
+    if bool(table.double().isnan().any()) or bool((table.double().abs() > 1e6).any()):
+        fail(f"{name} holds numbers that nobody counted.", "memory_not_filled", **words)
     assert_finite(table, name=name, slide=SLIDE)
     if table.dtype.is_floating_point or table.dtype == torch.bool:
         shares = float(table.sum()) < len(y) + 0.5 and not torch.allclose(
@@ -219,15 +223,18 @@ EPOCHS = {"sample": 10, "full": 5}
 
 def network(student: Any, served: Any, seed: int, epochs: int) -> Any:
     """The student's MLP, trained by the student's fit on the digits ``served``."""
+    called = f"MLP() trained by fit(model, train, val, epochs={epochs}, patience={epochs}) on digits"
     try:
-        return student.probe_function("trained").keep(student.MLP, student.fit, served, seed, epochs)
+        return student.probe(
+            "trained", student.MLP, student.fit, served, seed, epochs, called=called, keep=True
+        )
     except StudentError as error:
         if error.type_name == "NotImplementedError":
             raise  # not answered yet
         fail(
             f"Training stopped with {error.type_name}.",
             "training_failed",
-            called=f"MLP() trained by fit(model, train, val, epochs={epochs}, patience={epochs}) on digits",
+            called=called,
             got=f"{error.type_name}: {error.message}"[:200],
             slide=SLIDE,
         )
