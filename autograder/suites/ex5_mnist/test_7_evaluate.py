@@ -168,8 +168,11 @@ def check_confusion(got: Any, model: Layer, X: Tensor, y: Tensor, called: str) -
             table, (10, 10), name=name, slide=SLIDE, mistake=mistake,
             hint="Ten digits, also where some do not occur.",
         )  # fmt: skip
-    if bool(table.double().isnan().any()) or bool((table.double().abs() > 1e6).any()):
+    missing = table.double().isnan()
+    if bool(missing.all()) or bool((table.double().abs() > 1e6).any()):
         fail(f"{name} holds numbers that nobody counted.", "memory_not_filled", **words)
+    if bool(missing.any()):  # 0/0 in the rows of digits that do not occur
+        fail(f"{name} has nan in {int(missing.sum())} of 100 entries.", "shares", **words)
     assert_finite(table, name=name, slide=SLIDE)
     if table.dtype.is_floating_point or table.dtype == torch.bool:
         shares = float(table.sum()) < len(y) + 0.5 and not torch.allclose(

@@ -642,10 +642,6 @@ _named(
             "test_rmse is the mean of the RMSEs of batches. A root of means is no mean of roots.",
             "All predictions first, then one rmse(y_hat, y_test).",
         ),
-        "weights_not_seeded": (
-            "The same seed gives other networks: the first weights, or the batches, depend on what ran before.",
-            "torch.manual_seed(seed) before the model is made",
-        ),
         "mse_reported": ("The root is missing: an RMSE is asked for, in the unit of y.", "math.sqrt(mse)"),
         "half_mse_reported": ("Half the MSE. An RMSE is asked for.", ""),
         "mae_reported": ("This is the mean absolute error. An RMSE is asked for.", ""),

@@ -294,13 +294,6 @@ def test_run_uses_seed_and_epochs(student, draw):
             expected="the same division, and so the same baseline_rmse",
             got=f"baseline_rmse = {first.baseline_rmse:.5g} and {again.baseline_rmse:.5g}",
         )
-    if not near(first.test_rmse, again.test_rmse, 1e-3):
-        first.fail(
-            "Two runs with the same seed give two networks.",
-            "weights_not_seeded",
-            expected="the same first weights and batches, and so the same test_rmse",
-            got=f"test_rmse = {first.test_rmse:.5g} and {again.test_rmse:.5g}",
-        )
     other = watched(student, X, y, seed + 1, 1, state=1)
     if near(first.baseline_rmse, other.baseline_rmse, 1e-6) and near(first.test_rmse, other.test_rmse, 1e-6):
         first.fail(
