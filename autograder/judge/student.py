@@ -108,14 +108,16 @@ class Student:
         ``student.remote("torch.nn.Linear")(5, 7)``."""
         return RemoteObject(self, module(path), path, path.rpartition(".")[2])
 
-    def probe(self, name: str, *args: Any, called: str = "", **kwargs: Any) -> Any:
+    def probe(self, name: str, *args: Any, called: str = "", keep: bool = False, **kwargs: Any) -> Any:
         """Run a function of the suite's ``probes.py`` beside the student's code; gives data.
 
         ``called`` is what students are told was called, for a probe that calls their function:
-        ``"run(seed=3, …)"``.
+        ``"run(seed=3, …)"``. With ``keep`` the result stays in the sandbox, whatever it is.
         """
         function = self.probe_function(name)
-        return self.call_node(function._node, list(args), kwargs, label=function._label, called=called)
+        return self.call_node(
+            function._node, list(args), kwargs, label=function._label, keep=keep, called=called
+        )
 
     def probe_function(self, name: str) -> RemoteObject:
         """A function of ``probes.py``, as an argument for the student's functions (``f`` in
@@ -169,7 +171,7 @@ class Student:
 
     def begin_check(self, seed: int) -> None:
         """Seed as :meth:`seed` does, and let memory that nobody has written to hold NaN in the sandbox."""
-        self.ask("begin_check", seed=seed)
+        self._peer.defer("begin_check", seed=seed)
 
     def seed(self, number: int) -> None:
         """Seed ``random``, numpy and torch in the sandbox, before the next request."""
@@ -239,7 +241,7 @@ class Student:
             self._peer.dead = WireError("an answer of another kind than was asked for")
             raise self._peer.dead
         if isinstance(value, RemoteObject):
-            value._label = label if keep else f"the result of {label}"
+            value._label = (called or label) if keep else f"the result of {label}"
         call.result = value
         if watch:
             note_result(label, value)

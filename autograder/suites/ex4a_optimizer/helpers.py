@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from autograder.checks import (
     CheckFailed,
-    StudentError,
     assert_close,
     assert_dtype,
     assert_finite,
@@ -26,8 +25,18 @@ from autograder.checks import (
 )
 
 from . import probes, reference
+from .rules import STANDARD
 
-__all__ = ["SLIDE", "Scene", "assert_gradients_kept", "compare_path", "scene", "training_net"]
+__all__ = [
+    "SLIDE",
+    "Scene",
+    "assert_gradients_kept",
+    "assert_standard",
+    "assert_zeroed",
+    "compare_path",
+    "scene",
+    "training_net",
+]
 
 SLIDE = "01.08 Optimizer"
 CLASSES = {
@@ -38,13 +47,6 @@ CLASSES = {
     "my_adamw": "MyAdamW",
 }
 READY_MADE = [f"torch.optim.{name}.{name}" for name in ("sgd", "rmsprop", "adam", "adamw")]
-
-
-class _Word:
-    """A word that describes itself without quotes in "called: MySGD(params, lr=0.1)"."""
-
-    def __repr__(self) -> str:
-        return "params"
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,14 @@ def scene(student: Any, task: str, probe: str, *args: Any, options: Mapping[str,
     make = student.get(name)
     called = f"{name}(params, {', '.join(f'{key}={value}' for key, value in options.items())})"
     values = {"options": dict(options), **more}
-    try:
-        with ExitStack() as stack:
-            for path in READY_MADE:
-                stack.enter_context(
-                    student.patch(path, raises="ready-made optimizers are switched off in this task")
-                )
-            seen = student.probe(probe, make, *args, **values)
-    except StudentError:
-        if student.calls:  # the message shall speak of the student's class, not of our probe
-            last = student.calls[-1]
-            last.name, last.args, last.kwargs = name, [_Word()], dict(options)
-        raise
+    with ExitStack() as stack:
+        for path in READY_MADE:
+            stack.enter_context(
+                student.patch(path, raises="ready-made optimizers are switched off in this task")
+            )
+        seen = student.probe(probe, make, *args, called=called, **values)
+        if _has_nan(seen):
+            _assert_memory_filled(student, called, lambda: student.probe(probe, make, *args, **values))
 
     def by(implementation: Any) -> Any:
         return getattr(probes, probe)(implementation, *args, **values)
@@ -87,6 +85,29 @@ def scene(student: Any, task: str, probe: str, *args: Any, options: Mapping[str,
     if "path" in right:
         observe(task, seen["path"], by=lambda implementation: by(implementation)["path"])
     return Scene(seen, right, called)
+
+
+def _has_nan(seen: Any) -> bool:
+    path = seen.get("path") if type(seen) is dict else None
+    items = _flat(path) if type(path) is list else []
+    return any(type(item) is Tensor and bool(item.isnan().any()) for item in items)
+
+
+def _assert_memory_filled(student: Any, called: str, again: Callable[[], Any]) -> None:
+    """The nan does not come from memory that was asked for (``torch.empty``) and never filled."""
+    with (
+        student.patch("torch.empty_like", value=student.remote("torch.zeros_like")),
+        student.patch("torch.empty", value=student.remote("torch.zeros")),
+    ):
+        if not _has_nan(again()):
+            fail(
+                "Parameters become nan: a memory was never filled.",
+                called=called,
+                expected="zeros before the first step",
+                got="what torch.empty hands out: any numbers, here nan",
+                slide=SLIDE,
+                mistake="memory_not_filled",
+            )
 
 
 def _flat(path: Any) -> list[Any]:
@@ -183,6 +204,26 @@ def _cleared(row: Any, sent: Any) -> bool:
         g is not None and (new is None or (isinstance(new, Tensor) and not bool(new.any()) and bool(g.any())))
         for new, g in pairs
     )
+
+
+def assert_standard(found: Scene, task: str) -> None:
+    """The group holds the default values of the card for what the constructor was not given.
+
+    A group may hold more, and may name its values otherwise: then the path tells.
+    """
+    group = found.seen["group"]
+    for key, wanted in STANDARD[task].items():
+        got = group.get(key) if type(group) is dict else None
+        got = tuple(got) if type(got) is list else got
+        if type(got) in (int, float, tuple) and got != wanted:
+            fail(
+                f"The default of {key} is {got}, not {wanted}.",
+                called=found.called,
+                expected=f"{key}={wanted}, as in the signature on the card",
+                got=f"{key}={got}",
+                slide=SLIDE,
+                mistake="other_defaults",
+            )
 
 
 def assert_zeroed(found: Scene) -> None:

@@ -194,8 +194,22 @@ def _tiny_eps(v: Any, eps: float) -> Any:
     return v.sqrt() + 1e-8
 
 
+def _floor(v: Any, eps: float) -> Any:
+    return v.sqrt().clamp(min=eps)
+
+
+def _squared_eps(v: Any, eps: float) -> Any:
+    return (v + eps**2).sqrt()
+
+
+FLOOR = "ε is a lower bound of the root here (clamp, max). It is added, always: √{v} + ε."
+SQUARED = "√({v} + ε²) is not √{v} + ε: ε is added to the root, outside."
+
+
 for _name, _message, _rule in (
     ("eps_inside_root", INSIDE.format(v="v"), rmsprop(divisor=_inside)),
+    ("eps_squared_inside_root", SQUARED.format(v="v"), rmsprop(divisor=_squared_eps)),
+    ("eps_as_floor", FLOOR.format(v="v"), rmsprop(divisor=_floor)),
     ("no_root", ROOT.format(v="v"), rmsprop(divisor=_no_root)),
     (
         "no_eps",
@@ -313,6 +327,8 @@ for _task, _decay in (("my_adam", ""), ("my_adamw", "right")):
         ("only_v_corrected", f"m is not corrected. {CORRECTION}", {"m_corrected": False}),
         ("only_m_corrected", f"v is not corrected. {CORRECTION}", {"v_corrected": False}),
         ("eps_inside_root", INSIDE.format(v="v̂"), {"divisor": _inside}),
+        ("eps_squared_inside_root", SQUARED.format(v="v̂"), {"divisor": _squared_eps}),
+        ("eps_as_floor", FLOOR.format(v="v̂"), {"divisor": _floor}),
         (
             "eps_before_correction",
             "ε is added before the bias correction: it is √v̂ + ε with the corrected v̂.",
@@ -384,6 +400,15 @@ for _task, _decay in (("my_adam", ""), ("my_adamw", "right")):
 # ---------------------------------------------------------------- structure: the same in every task
 
 
+HARD_CODED: dict[str, dict[str, Any]] = {**STANDARD, "my_sgd": {"lr": 0.1}}
+"""What a visible test or the signature puts into mind."""
+
+
+def _hard_coded(task: str) -> Rule:
+    """The right rule with numbers in place of what the group holds."""
+    return lambda p, g, s, h: RIGHT[task](p, g, s, {**h, **HARD_CODED[task]})
+
+
 def _group_twins(task: str) -> None:
     names = ["lr", *STANDARD[task]]
     rest = [frozenset(names[1:])] if len(names) > 2 else []
@@ -409,6 +434,21 @@ for _task in TASKS:
         sign=-1.0,
     )
     _group_twins(_task)
+    twin(
+        _task,
+        "values_hard_coded",
+        f"Numbers stand in step ({', '.join(f'{k} = {v}' for k, v in HARD_CODED[_task].items())}): what the "
+        "constructor or a group is given has no effect.",
+        _hard_coded(_task),
+        hint=f'group["{next(iter(HARD_CODED[_task]))}"], for each group',
+    )
+    twin(
+        _task,
+        "closure_last",
+        "step(closure) steps first and calls the closure afterwards: every step uses old gradients.",
+        hint="loss = closure() comes first, then the step, then return loss.",
+        closure_last=True,
+    )
     twin(
         _task,
         "stores_generator",
@@ -486,6 +526,21 @@ for _task in TASKS:
             "closure_not_called",
             "step(closure) never calls the closure.",
             "with torch.enable_grad(): loss = closure()",
+        ),
+        (
+            "closure_called_again",
+            "The closure is called again, and that loss returned: it is the one after the step.",
+            "loss = closure() once, before the step, and return loss.",
+        ),
+        (
+            "memory_not_filled",
+            "torch.empty makes a tensor of whatever the memory holds: often 0, and one day not.",
+            "torch.zeros_like(p)",
+        ),
+        (
+            "other_defaults",
+            "A default value of __init__ is another than the card says.",
+            "Copy the signature from the card.",
         ),
         (
             "float32_inside",

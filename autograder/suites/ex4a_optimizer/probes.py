@@ -23,7 +23,8 @@ def walk(
     """One step for each row of ``gradients`` (None: this parameter has none in this step).
 
     ``given``: "list" or "generator", how the parameters are handed over. ``path`` holds the parameters at
-    the start and after each step, ``after`` the gradients after each step, ``zeroed`` those after zero_grad.
+    the start and after each step, ``after`` the gradients after each step, ``zeroed`` those after zero_grad,
+    ``group`` the numbers that the first group holds.
     """
     parameters = [torch.nn.Parameter(tensor.detach().clone()) for tensor in start]
     optimizer = make((p for p in parameters) if given == "generator" else list(parameters), **options)
@@ -37,7 +38,13 @@ def walk(
         optimizer.zero_grad()
         zeroed.append(_gradients(parameters))
     inherits = isinstance(optimizer, torch.optim.Optimizer)
-    return {"path": path, "after": after, "zeroed": zeroed, "inherits": inherits}
+    return {
+        "path": path,
+        "after": after,
+        "zeroed": zeroed,
+        "inherits": inherits,
+        "group": _numbers(getattr(optimizer, "param_groups", None)),
+    }
 
 
 def train(
@@ -125,6 +132,17 @@ def _values(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 def _gradients(parameters: Sequence[Tensor]) -> list[Tensor | None]:
     return [None if p.grad is None else p.grad.detach().clone() for p in parameters]
+
+
+def _numbers(groups: Any) -> dict[str, Any]:
+    """The entries of the first group that are numbers or tuples of numbers."""
+    first = groups[0] if isinstance(groups, list) and groups and isinstance(groups[0], dict) else {}
+    found = {}
+    for key, value in first.items():
+        items = value if isinstance(value, (list, tuple)) else [value]
+        if isinstance(key, str) and all(type(item) in (int, float) for item in items):
+            found[key] = tuple(value) if isinstance(value, list) else value
+    return found
 
 
 def _vector(tensors: Any) -> Tensor:

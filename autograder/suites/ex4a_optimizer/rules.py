@@ -39,6 +39,7 @@ class Twin(Optimizer):
     memory = "own"  # "one" for all parameters, "shape": one for each shape
     none_is_zero = False
     decays_none = False
+    closure_last = False
     count = "own"  # what t counts: "step": calls of step, "visit" all updates, "group" updates in the group
 
     def __init__(self, params: Any, **values: Any) -> None:
@@ -51,7 +52,7 @@ class Twin(Optimizer):
     def step(self, closure: Any = None) -> Any:  # type: ignore[override]
         """One step with this class's faults; the closure's loss."""
         loss = None
-        if closure is not None:
+        if closure is not None and not self.closure_last:
             with torch.enable_grad():
                 loss = closure()
         self.counts["step"] = self.counts.get("step", 0) + 1
@@ -67,6 +68,9 @@ class Twin(Optimizer):
                     break
             if self.stops == "step":
                 break
+        if closure is not None and self.closure_last:
+            with torch.enable_grad():
+                loss = closure()
         return loss
 
     def _groups(self) -> Iterator[dict[str, Any]]:

@@ -37,7 +37,7 @@ def by_hand(
 
 @points("my_sgd", 1)
 def test_sgd_by_hand(student):
-    by_hand(student, "my_sgd", [1.0, -2.0], [[0.5, -1.0], [4.0, 0.0]], "θ ← θ − η·g", lr=0.1)
+    by_hand(student, "my_sgd", [1.0, -2.0], [[0.5, -1.0], [4.0, 0.0]], "θ ← θ − η·g", lr=0.25)
 
 
 @points("my_momentum", 1.25)
@@ -49,16 +49,16 @@ def test_momentum_by_hand(student):
 
 @points("my_rmsprop", 1)
 def test_rmsprop_by_hand(student):
-    rows = [[3.0, -0.5, 0.0], [1.0, 2.0, 0.0]]
+    rows = [[3.0, -0.5, 0.0, 0.01], [1.0, 2.0, 0.0, 0.005]]
     hint = "v ← α·v + (1 − α)·g², then θ ← θ − η·g / (√v + ε); v is 0 before the first step."
-    by_hand(student, "my_rmsprop", [1.0, -2.0, 3.0], rows, hint, lr=0.1, alpha=0.75, eps=0.01)
+    by_hand(student, "my_rmsprop", [1.0, -2.0, 3.0, 4.0], rows, hint, lr=0.1, alpha=0.75, eps=0.01)
 
 
 @points("my_adam", 1)
 def test_adam_by_hand(student):
-    rows = [[3.0, -0.05, 0.0], [1.0, 0.02, 0.0], [-2.0, 0.02, 0.0]]
+    rows = [[3.0, -0.05, 0.0, 0.005], [1.0, 0.02, 0.0, 0.01], [-2.0, 0.02, 0.0, 0.005]]
     hint = "t is 1 in the first step: m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ), θ ← θ − η·m̂ / (√v̂ + ε)."
-    by_hand(student, "my_adam", [1.0, -2.0, 3.0], rows, hint, lr=0.1, betas=(0.8, 0.9), eps=0.01)
+    by_hand(student, "my_adam", [1.0, -2.0, 3.0, 4.0], rows, hint, lr=0.1, betas=(0.8, 0.9), eps=0.01)
 
 
 @points("my_adamw", 0.5)

@@ -10,7 +10,7 @@ import torch
 from autograder import points
 from autograder.checks import StudentError, assert_close, assert_type, fail
 
-from .helpers import SLIDE, compare_path, scene
+from .helpers import SLIDE, assert_standard, compare_path, scene
 
 
 def in_use(student: Any, draw: Any, task: str, *, lr: float) -> None:
@@ -20,14 +20,22 @@ def in_use(student: Any, draw: Any, task: str, *, lr: float) -> None:
         draw.tensors(n=4).of("n"),
         draw.tensors().of(""),
         draw.tensors(dtype="float64", b=1, n=3).of("b n"),
+        draw.tensors(dtype="float64", n=2).of("n"),
     ]
-    rows = [[torch.zeros_like(p) if p.ndim == 1 else _gradient(draw, p) for p in start] for _ in range(3)]
+    rows = [[*(_gradient(draw, p) for p in start[:-1]), _tiny(draw)] for _ in range(3)]
+    for row in rows:
+        row[1] = torch.zeros_like(start[1])
     labels = [f"p[{k}]" for k in range(len(start))]
     for given, hint in (
-        ("list", "lr alone is given: the other values are the defaults of the card. p[1] has gradient 0."),
+        (
+            "list",
+            "lr alone is given: the other values are the defaults of the card. p[1] has gradient 0, "
+            "p[4] gradients of about 0.00001: where there is an ε, it shows there.",
+        ),
         ("generator", "The parameters come as model.parameters(), a generator."),
     ):
         found = scene(student, task, "walk", start, rows, options={"lr": lr}, given=given)
+        assert_standard(found, task)
         compare_path(found, labels, hint=hint)
     if task == "my_sgd":
         found = scene(student, task, "walk", start, rows, options={"lr": 0.0}, given="list")
@@ -41,6 +49,12 @@ def _gradient(draw: Any, p: torch.Tensor) -> torch.Tensor:
     names = [f"d{k}" for k in range(p.ndim)]
     shape = dict(zip(names, p.shape, strict=True))
     return draw.tensors(dtype=dtype, **shape).of(" ".join(names))  # type: ignore[no-any-return]
+
+
+def _tiny(draw: Any) -> torch.Tensor:
+    """Gradients of p[4]: so small that 1e-8 inside a root, or none, is something else on every seed."""
+    signs = draw.tensors(dtype="float64", n=2).of("n").sign()
+    return signs * torch.tensor([1e-5, 2e-5], dtype=torch.float64)  # type: ignore[no-any-return]
 
 
 def closure(student: Any, draw: Any, task: str, lr: float) -> None:
@@ -63,7 +77,10 @@ def closure(student: Any, draw: Any, task: str, lr: float) -> None:
                 slide=SLIDE,
                 mistake="loss_not_returned",
             )
-        assert_close(got, wanted, rtol=1e-4, check_dtype=False, name="step(closure)", slide=SLIDE)
+        words: dict[str, Any] = {"name": "step(closure)", "slide": SLIDE}
+        if found.seen["calls"] != found.right["calls"]:
+            words["mistake"] = "closure_called_again"
+        assert_close(got, wanted, rtol=1e-4, check_dtype=False, **words)
 
 
 def elsewhere(student: Any, task: str, lr: float) -> None:
@@ -116,4 +133,4 @@ def test_adam_use(student, draw):
 
 @points("my_adamw", 0.25)
 def test_adamw_use(student, draw):
-    in_use(student, draw, "my_adamw", lr=0.1)
+    in_use(student, draw, "my_adamw", lr=0.07)

@@ -35,6 +35,13 @@ mistake.on_error(
 )
 mistake.named(
     "one_hot",
+    "memory_not_filled",
+    message="torch.empty makes a tensor of whatever the memory holds: often 0, and one day not.",
+    hint="Start with torch.zeros(len(y), C).",
+    slide=ONE_HOT,
+)
+mistake.named(
+    "one_hot",
     "not_float32",
     message="The vectors are multiplied with logarithms later on: they need dtype float32.",
     hint=".float() at the end, or torch.zeros(…), which is float32 to begin with.",

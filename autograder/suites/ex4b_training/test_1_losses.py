@@ -63,12 +63,27 @@ def check_one_hot(student: Any, y: Tensor, C: int, *, reveal: bool = False) -> N
     got = student.one_hot(y, C)
     assert_type(got, torch.Tensor, name=name, slide=ONE_HOT)
     assert_shape(got, (len(y), C), name=name, slide=ONE_HOT, hint="One row per label, C columns. Always C.")
+    if has_nan(got) and not has_nan(with_zeros(student, y, C)):
+        fail("one_hot(y, C) has nan in it.", mistake="memory_not_filled", slide=ONE_HOT)
     expected = reference.one_hot(y, C)
     assert_close(
         got, expected, name=name, reveal=reveal, check_dtype=False, slide=ONE_HOT, hint="Row n: a 1 at y[n]."
     )
     assert_dtype(got, "float32", name=name, slide=ONE_HOT, mistake="not_float32")
     assert_unchanged(student.last, slide=ONE_HOT)
+
+
+def has_nan(value: Any) -> bool:
+    return type(value) is Tensor and value.is_floating_point() and bool(value.isnan().any())
+
+
+def with_zeros(student: Any, y: Tensor, C: int) -> Any:
+    """What one_hot gives where memory that nobody has filled holds zeros."""
+    with ExitStack() as stack:
+        for package in ("torch", "numpy"):
+            zeros = student.remote(f"{package}.zeros")
+            stack.enter_context(student.patch(f"{package}.empty", value=zeros))
+        return student.one_hot(y, C)
 
 
 @points("one_hot", 1)
@@ -86,7 +101,7 @@ def test_one_hot_values(student, draw):
 @points("one_hot", 1)
 def test_one_hot_every_class(student, draw):
     with switched_off(student, ("torch.nn.functional.one_hot", "torch._C._nn.one_hot")):
-        for labels, C in (([0, 2, 0], 5), ([1, 1], 4), ([3], 4), ([0], 3), ([0], 1)):
+        for labels, C in (([0, 3, 0], 5), ([1, 1], 4), ([3], 4), ([0], 3), ([0], 1)):
             check_one_hot(student, torch.tensor(labels), C)
         check_one_hot(student, draw.labels(4, 9), 9)
         for dtype in (torch.int32, torch.uint8):
@@ -236,7 +251,7 @@ def test_cross_entropy_large_logits(student, draw):
     with switched_off(student, READY_MADE):
         check_cross_entropy(student, torch.tensor([[0.0, -1000.0]]), torch.tensor([0]))
         check_cross_entropy(student, torch.tensor([[1000.0, 0.0]]), torch.tensor([0]))
-        for z, y in (([[0.0, -1000.0]], [1]), ([[1000.0, 0.0, 5.0], [0.0, 0.0, 500.0]], [1, 0])):
+        for z, y in (([[1000.0, 0.0, 5.0], [0.0, 0.0, 500.0]], [1, 0]), ([[0.0, -1000.0]], [1])):
             logits, labels = torch.tensor(z), torch.tensor(y)
             got = student.cross_entropy(logits, labels)
             assert_shape(got, (), name="cross_entropy(z, y)", slide=CROSS_ENTROPY)

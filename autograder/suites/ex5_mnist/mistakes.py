@@ -488,6 +488,16 @@ for _id, _message, _hint in (
         "bad = 0 where the loss is better",
     ),
     (
+        "epochs_one_more",
+        "It trains one epoch more than epochs says.",
+        "for epoch in range(epochs)",
+    ),
+    (
+        "epochs_one_less",
+        "It trains one epoch less than epochs says.",
+        "for epoch in range(epochs): range(1, epochs) is one short.",
+    ),
+    (
         "one_epoch_late",
         "It stops one epoch too late: with patience 2, the second epoch without improvement is the last.",
         "bad += 1, then if bad >= patience: break",
@@ -658,6 +668,11 @@ for _id, _message, _hint in (
         "not_whole_numbers",
         "The counts are floats. They are whole numbers, int64.",
         "torch.zeros(10, 10, dtype=torch.int64)",
+    ),
+    (
+        "memory_not_filled",
+        "Counting starts from whatever the memory holds: empty makes a table and does not fill it.",
+        "Start with zeros: torch.zeros(10, 10, dtype=torch.int64) or np.zeros((10, 10), dtype=int).",
     ),
     (
         "counted_once",

@@ -142,22 +142,22 @@ def spied_fit(
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     events: list[Any] = []
-    model = Reader(*layer, events)
-    model.eval()
-    start = _flat(model)
-    X, y = train[0].clone(), train[1].clone()
+    spy = Reader(*layer, events)
+    spy.eval()
+    start = _flat(spy)
+    X_train, y_train = train[0].clone(), train[1].clone()
     X_val, y_val = val[0].clone(), val[1].clone()
     given = 0
 
-    def evaluate(model_: Any, X_: Any, y_: Any) -> dict[str, Any]:
+    def evaluate(model: Any, X: Any, y: Any) -> dict[str, Any]:
         """The next loss of the script; the accuracy never improves."""
         nonlocal given
-        weights = _flat(model)
-        model.eval()
-        same = model_ is model
-        if same and _is_same(X_, X) and _is_same(y_, y):
+        weights = _flat(spy)
+        spy.eval()
+        same = model is spy
+        if same and _is_same(X, X_train) and _is_same(y, y_train):
             loss, what = 1.0, "train"
-        elif not (same and _is_same(X_, X_val) and _is_same(y_, y_val)):
+        elif not (same and _is_same(X, X_val) and _is_same(y, y_val)):
             loss, what = 1.0, "other"
         elif not any(event["kind"] == "forward" for event in events):
             loss, what = curve[0] + 1.0, "early"  # before any training: it is no epoch
@@ -167,27 +167,45 @@ def spied_fit(
         events.append({"kind": "evaluate", "what": what, "weights": weights, "loss": loss})
         return {"loss": loss, "accuracy": 0.5, "confusion": torch.zeros(10, 10, dtype=torch.int64)}
 
-    def before_step(optimizer: Any, args: Any, kwargs: Any) -> None:
+    def note_step() -> None:
         event: dict[str, Any] = {"kind": "step"}
         if steps:
-            event |= {"weights": _flat(model), "grad": _flat_grad(model)}
+            event |= {"weights": _flat(spy), "grad": _flat_grad(spy)}
         events.append(event)
+
+    def before_step(optimizer: Any, args: Any, kwargs: Any) -> Any:
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            note_step()
+            return None
+        calls = 0
+
+        def noted() -> Any:
+            """The closure, which computes the gradients: only then the step has them."""
+            nonlocal calls
+            value = closure()
+            calls += 1
+            if calls == 1:
+                note_step()
+            return value
+
+        return (args[0], noted, *args[2:]), {key: kwargs[key] for key in kwargs if key != "closure"}
 
     if curve is not None:
         settings = {**settings, "evaluate": evaluate}
     hook = register_optimizer_step_pre_hook(before_step)
     try:
-        history = fit(model, (X, y), (X_val, y_val), **settings)
+        history = fit(spy, (X_train, y_train), (X_val, y_val), **settings)
     finally:
         hook.remove()
     return {
         "history": _bare(history),
         "events": list(events),
         "start": start,
-        "weights": _flat(model),
+        "weights": _flat(spy),
         "same": all(
             bool(torch.equal(mine, theirs)) and not mine.requires_grad
-            for mine, theirs in zip((X, y, X_val, y_val), (*train, *val), strict=True)
+            for mine, theirs in zip((X_train, y_train, X_val, y_val), (*train, *val), strict=True)
         ),
     }
 

@@ -207,6 +207,7 @@ def test_split_sizes(student, draw):
             ((test, val, train), "train_and_test_swapped"),
             ((train, val * (1 - train), (1 - val) * (1 - train)), "fraction_of_the_rest"),
             ((train, (1 - test) * (1 - train), test * (1 - train)), "fraction_of_the_rest"),
+            (((1 - val) * (1 - test), val * (1 - test), test), "fraction_of_the_rest"),
         ):
             if sum(parts.sizes) == n and all(
                 abs(size - n * part) < 2 for size, part in zip(parts.sizes, other, strict=True)

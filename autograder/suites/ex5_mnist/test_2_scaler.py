@@ -155,17 +155,31 @@ def applied(student: Any, X: Any, mu: Any, sigma: Any) -> Any:
     return value
 
 
+def fits_each_pixel(student: Any, draw: Any) -> bool:
+    """Whether the student's own mu and sigma are one for each pixel: who has chosen one number for all
+    need not be prepared for 784 of them."""
+    before = len(student.calls)
+    try:
+        return any(wide(part).std() > 0 for part in fitted(student, images(draw, 20)))
+    except AssertionError:
+        return False
+    finally:
+        del student.calls[before:]  # no message shall speak of it
+
+
 @points("scaler", 1.25)
 def test_apply_scaler_values(student, draw):
     one = np.zeros((1, 784), dtype=np.float32)
     one[0, :3] = (0.0, 127.5, 255.0)
     got = applied(student, one, 0.5, 0.25)
     mean, spread = (draw.arrays(low=low, high=high).of("784") for low, high in ((0.1, 0.4), (0.2, 0.6)))
+    each = fits_each_pixel(student, draw)
     cases = []
     for n in (1, 6):
         X = images(draw, n)
         numbers = (draw.number(0.1, 0.4), draw.number(0.2, 0.6))
-        for mu, sigma in (numbers, tuple(part.astype(np.float32) for part in (mean, spread))):
+        pixels = tuple(part.astype(np.float32) for part in (mean, spread))
+        for mu, sigma in (numbers, pixels) if each else (numbers,):
             cases.append((X, mu, sigma, applied(student, X, mu, sigma)))
     cases.append((one, 0.5, 0.25, got))
     for X, mu, sigma, got in cases:

@@ -140,16 +140,19 @@ def check_own_stop(student: Any, draw: Any) -> None:
     losses = [loss_of(model, val, state) for state in states]
     if not losses:
         fail("The validation set was never looked at.", "no_own_validation", **words)
-    best = min(range(len(losses)), key=lambda k: losses[k])
+    # Where training has nothing left to learn the losses of epochs are the same but for rounding.
+    smallest = min(losses)
+    bests = [k for k, loss in enumerate(losses) if loss <= smallest * (1 + 1e-5)]
+    best = next((k for k in bests if len(losses) == min(12, k + 3)), bests[-1])
     if len(losses) > best + 3:
         fail(
             f"It went on for {len(losses) - best - 1} epochs after the best one.",
             "one_epoch_late" if len(losses) == best + 4 else "no_early_stopping",
             **words,
         )
-    if len(losses) < best + 3:
+    if len(losses) < min(12, best + 3):  # it may also have got to the end, getting better to the last
         fail(f"It stopped {len(losses) - best - 1} epochs after the best one.", **words)
-    if not torch.allclose(log.weights, states[best], rtol=1e-5, atol=1e-7):
+    if not any(torch.allclose(log.weights, states[k], rtol=1e-5, atol=1e-7) for k in bests):
         mistake = "other_epoch_restored"
         if torch.allclose(log.weights, states[-1], rtol=1e-5, atol=1e-7):
             mistake = "state_dict_alias" if log.loaded else "best_not_restored"

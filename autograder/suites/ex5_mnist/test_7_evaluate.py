@@ -166,6 +166,11 @@ def check_confusion(got: Any, model: Layer, X: Tensor, y: Tensor, called: str) -
             table, (10, 10), name=name, slide=SLIDE, mistake=mistake,
             hint="Ten digits, also where some do not occur.",
         )  # fmt: skip
+    missing = table.double().isnan()
+    if bool(missing.all()) or bool((table.double().abs() > 1e6).any()):
+        fail(f"{name} holds numbers that nobody counted.", "memory_not_filled", **words)
+    if bool(missing.any()):  # 0/0 in the rows of digits that do not occur
+        fail(f"{name} has nan in {int(missing.sum())} of 100 entries.", "shares", **words)
     assert_finite(table, name=name, slide=SLIDE)
     if table.dtype.is_floating_point or table.dtype == torch.bool:
         shares = float(table.sum()) < len(y) + 0.5 and not torch.allclose(
@@ -219,15 +224,18 @@ EPOCHS = {"sample": 10, "full": 5}
 
 def network(student: Any, served: Any, seed: int, epochs: int) -> Any:
     """The student's MLP, trained by the student's fit on the digits ``served``."""
+    called = f"MLP() trained by fit(model, train, val, epochs={epochs}, patience={epochs}) on digits"
     try:
-        return student.probe_function("trained").keep(student.MLP, student.fit, served, seed, epochs)
+        return student.probe(
+            "trained", student.MLP, student.fit, served, seed, epochs, called=called, keep=True
+        )
     except StudentError as error:
         if error.type_name == "NotImplementedError":
             raise  # not answered yet
         fail(
             f"Training stopped with {error.type_name}.",
             "training_failed",
-            called=f"MLP() trained by fit(model, train, val, epochs={epochs}, patience={epochs}) on digits",
+            called=called,
             got=f"{error.type_name}: {error.message}"[:200],
             slide=SLIDE,
         )

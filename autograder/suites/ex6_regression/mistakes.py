@@ -548,6 +548,11 @@ _named(
             "An activation stands behind the last layer. In regression any number must be able to come out.",
             "No activation behind the last nn.Linear.",
         ),
+        "not_linear": (
+            "With hidden = [] the model must be one linear layer: no activation, before or behind it, and no "
+            "statistics of the batch.",
+            "nn.Linear(input_dim, 1) and nothing else",
+        ),
         "no_activation": (
             "A hidden layer has no activation: linear layers on top of each other are one linear layer "
             "(exercise 3).",
@@ -633,6 +638,10 @@ _named(
             "Report rows that nothing has looked at before: rmse(model(X_test), y_test), once, at the end.",
         ),
         "reports_all": ("test_rmse is the error on all rows, training rows included.", "Only the test rows."),
+        "batch_rmse_averaged": (
+            "test_rmse is the mean of the RMSEs of batches. A root of means is no mean of roots.",
+            "All predictions first, then one rmse(y_hat, y_test).",
+        ),
         "mse_reported": ("The root is missing: an RMSE is asked for, in the unit of y.", "math.sqrt(mse)"),
         "half_mse_reported": ("Half the MSE. An RMSE is asked for.", ""),
         "mae_reported": ("This is the mean absolute error. An RMSE is asked for.", ""),
@@ -810,6 +819,19 @@ def _other_cov(X: Any, y: Any, change: Any) -> Any:
 )
 def diagonal_cov(X: Any, y: Any) -> Any:
     return _other_cov(X, y, lambda table: np.diag(np.diag(table)))
+
+
+@mistake(
+    "generative",
+    "Only the variances are there: the two features of a class also vary together.",
+    of="fit_gaussians_plain",
+    hint="(Z.T @ Z) / n with Z = X_k - mean_k, or np.cov(X_k.T)",
+    slide=BAYES,
+)
+def diagonal_cov_unbiased(X: Any, y: Any) -> Any:
+    prior, mean, cov = diagonal_cov(X, y)
+    counts = np.bincount(plain(y).astype(np.int64))[:, None, None]
+    return prior, mean, cov * counts / (counts - 1)
 
 
 @mistake(
@@ -996,3 +1018,13 @@ def posterior_transposed(X: Any, prior: Any, mean: Any, cov: Any) -> Any:
 )
 def decisions(X: Any, prior: Any, mean: Any, cov: Any) -> Any:
     return reference.posterior(X, prior, mean, cov).argmax(axis=1)
+
+
+@mistake(
+    "generative",
+    "These are decisions, 1 for the likeliest class and 0 for the others. The probabilities are asked for.",
+    of="posterior_plain",
+    slide=BAYES,
+)
+def decisions_one_hot(X: Any, prior: Any, mean: Any, cov: Any) -> Any:
+    return np.eye(len(prior))[decisions(X, prior, mean, cov)]

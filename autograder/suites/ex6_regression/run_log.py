@@ -118,7 +118,8 @@ class Sets:
         last = call[learned].max()
         self.early = np.unique(row[~learned & (call < last)])
         """Rows that a model was shown before its training had ended, without learning from them."""
-        self._late = [np.unique(row[call == k]) for k in np.unique(call[call > last])]
+        self.late = [np.unique(row[call == k]) for k in np.unique(call[call > last])]
+        """The rows of each call after the training has ended."""
 
     @cached_property
     def known(self) -> tuple[Any, Any]:
@@ -160,12 +161,12 @@ class Sets:
     def held_out(self) -> Iterator[Any]:
         """Sets of rows, never learned from, that may be the test set, the likeliest first."""
         if len(self.kept):
-            yield from self._clean(self._late[-1:])
+            yield from self._clean(self.late[-1:])
             yield self.kept
-            yield from self._clean(self._late)
-            for start in range(min(len(self._late), 30)):
-                for stop in range(start + 2, min(len(self._late), 30) + 1):
-                    yield from self._clean([np.unique(np.concatenate(self._late[start:stop]))])
+            yield from self._clean(self.late)
+            for start in range(min(len(self.late), 30)):
+                for stop in range(start + 2, min(len(self.late), 30) + 1):
+                    yield from self._clean([np.unique(np.concatenate(self.late[start:stop]))])
             yield from self._clean([self.early, np.setdiff1d(self.kept, self.early)])
 
     def _clean(self, sets: list[Any]) -> Iterator[Any]:
@@ -177,6 +178,13 @@ class Sets:
         """RMSE on these rows, for outputs in either unit."""
         y = self.run.y
         return [squared_root(guess[rows], y[rows]) for guess in Run.units(self.outputs, y[self.trained])]
+
+    def learned_from(self) -> Iterator[Any]:
+        """Sets of rows, shown at the end, that are no whole training set and yet were learned from."""
+        for start in range(len(self.late)):
+            for rows in (self.late[start], np.unique(np.concatenate(self.late[start:]))):
+                if np.isin(rows, self.trained).all() and len(rows) < 0.8 * len(self.trained):
+                    yield rows
 
     @cached_property
     def test(self) -> Any:

@@ -167,7 +167,7 @@ def check_linear(student: Any, draw: Any) -> None:
     if not torch.allclose(parts[2], middle, rtol=1e-3, atol=1e-4):
         fail(
             "Regressor(4, []) is not linear.",
-            "output_activation",
+            "not_linear",
             expected="without hidden layers: one linear layer and nothing else",
             slide=SLIDE,
         )
