@@ -16,6 +16,8 @@ import torch
 __all__ = ["fill"]
 
 _ARRAYS: Final = ("empty", "empty_like")
+_FILLING: Final[list[Callable[..., Any]]] = []
+"""What stands in numpy's place already: checks may share a process."""
 
 
 def fill() -> None:
@@ -25,8 +27,10 @@ def fill() -> None:
     torch.set_deterministic_debug_mode("warn")
     for name in _ARRAYS:
         make = getattr(np, name)
-        if not hasattr(make, "__wrapped__"):
-            setattr(np, name, _filled(make))
+        if make not in _FILLING:
+            filling = _filled(make)
+            _FILLING.append(filling)
+            setattr(np, name, filling)
 
 
 def _filled(make: Callable[..., Any]) -> Callable[..., Any]:
