@@ -16,6 +16,7 @@ import torch
 __all__ = ["fill"]
 
 _ARRAYS: Final = ("empty", "empty_like")
+_MARK: Final = "_fills"
 
 
 def fill() -> None:
@@ -25,7 +26,7 @@ def fill() -> None:
     torch.set_deterministic_debug_mode("warn")
     for name in _ARRAYS:
         make = getattr(np, name)
-        if not hasattr(make, "__wrapped__"):
+        if not hasattr(make, _MARK):
             setattr(np, name, _filled(make))
 
 
@@ -43,4 +44,5 @@ def _filled(make: Callable[..., Any]) -> Callable[..., Any]:
                 array.fill(True)
         return array
 
+    setattr(filled, _MARK, True)
     return filled
