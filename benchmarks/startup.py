@@ -26,6 +26,8 @@ class Probe:
     name: str
     command: tuple[str, ...]
     goal_s: float
+    warm: bool = False
+    """Whether ``autograder warm`` has been run."""
 
 
 def probes(notebook: Path) -> list[Probe]:
@@ -34,12 +36,28 @@ def probes(notebook: Path) -> list[Probe]:
     return [
         Probe("`autograder --help`", (AUTOGRADER, "--help"), 0.3),
         Probe("`autograder check` of a light notebook, cold", check, 8.0),
+        Probe("the same after `autograder warm`", check, 0.5, warm=True),
     ]
 
 
 def measure(probe: Probe, rounds: int, folder: Path) -> dict[str, Any]:
     """Median and largest wall time of ``rounds`` runs, after one that does not count."""
     log = folder / "probe.log"
+    if probe.warm:
+        _warm(log, "ex1_tensors")
+    try:
+        return _measured(probe, rounds, log)
+    finally:
+        if probe.warm:
+            _warm(log, "--stop")
+
+
+def _warm(log: Path, *arguments: str) -> None:
+    if measuring.run((AUTOGRADER, "warm", *arguments), cwd=ROOT, log=log).code:
+        raise SystemExit(f"autograder warm failed:\n{log.read_text()[-3000:]}")
+
+
+def _measured(probe: Probe, rounds: int, log: Path) -> dict[str, Any]:
     costs = [measuring.run(probe.command, cwd=ROOT, log=log) for _ in range(rounds + 1)]
     if any(cost.code for cost in costs):
         raise SystemExit(f"{' '.join(probe.command)} failed:\n{log.read_text()[-3000:]}")

@@ -17,6 +17,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="grade every golden submission alone; else wrong answers to different tasks share a notebook",
     )
+    parser.addoption(
+        "--every-seed",
+        action="store_true",
+        help="grade right golden submissions with two further seeds as well",
+    )
 
 
 @pytest.fixture(scope="session")
