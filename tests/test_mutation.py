@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,9 @@ from autograder.mutation import (
     solution,
     subjects,
 )
+from autograder.mutation import equivalents as equivalent_mutants
+
+SUITES = sorted(Path(cli.__file__).with_name("suites").glob("ex*"))
 
 
 def made(source, operator=None):
@@ -351,3 +355,8 @@ def test_the_goal_decides(course, capsys):
     command = ["mutate", "tiny", "--course", str(course), "--task", "add", "--workers", "1"]
     assert cli.main([*command, "--goal", "1.0"]) == 1
     assert "below the goal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.name)
+def test_the_lists_of_equivalent_mutants_can_be_read(suite):
+    assert all(entry.reason for entry in equivalent_mutants.load(suite))
