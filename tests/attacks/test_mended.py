@@ -99,8 +99,11 @@ def test_code_that_breaks_its_own_seeding_has_no_fault_of_the_engine(zygote, lim
 
     with zygote.spawn(limits, seed=1) as sandbox:
         sandbox.run_cell("import random\nrandom.seed = None", wall_s=5, output_bytes=100)
-        with sandbox.branch() as branch, pytest.raises(StudentError):
-            Student(branch, wall_s=5).seed(7)
+        with sandbox.branch() as branch:
+            student = Student(branch, wall_s=5)
+            student.seed(7)
+            with pytest.raises(StudentError, match="not callable"):
+                student.get("random")  # seeding is done before the next request, which tells
 
 
 @pytest.mark.parametrize(
