@@ -34,7 +34,7 @@ def add(
         help="keep a judge ready, so that grading and checking start at once",
         description="Start a judge in the background that has imported everything. Commands that grade this "
         "course use it as long as suites, notebooks, engine and data are those it was made from; else they "
-        "start their own, as without it. It holds about 1 GB of memory.",
+        "start their own, as without it. It holds PyTorch in memory twice: for the judge, for the sandboxes.",
     )
     warm.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="default: all")
     warm.add_argument(

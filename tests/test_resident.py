@@ -125,7 +125,7 @@ def test_a_relative_path_is_the_callers(course, monkeypatch, tmp_path):
     assert result.score == 5.0
 
 
-def test_a_second_one_replaces_the_first_and_strangers_have_no_way_in(course):
+def test_strangers_have_no_way_in(course):
     folder = config.load(course).course.secret_path.parent
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "warm.socket").stat().st_mode & 0o077 == 0

@@ -73,14 +73,13 @@ def pretend(cuda: bool, mps: bool) -> None:
 def _answer(function: FunctionType, answer: Any) -> None:
     """From now on ``function`` gives ``answer``, also to code that keeps it under a name of its own."""
 
-    def given() -> Any:
+    def given(*_: Any, **__: Any) -> Any:  # current_accelerator(check_available=True), say
         return "the answer"
 
-    def given_with_option(option: Any = None) -> Any:
-        return "the answer"
-
+    if function.__code__.co_freevars:
+        return
     _codes.setdefault(function, function.__code__)
-    code = (given_with_option if function.__defaults__ else given).__code__
+    code = given.__code__
     constants = tuple(answer if value == "the answer" else value for value in code.co_consts)
     function.__code__ = code.replace(co_consts=constants)
 
