@@ -69,6 +69,13 @@ def _plain(source: str) -> str:
     return "\n".join(line.rstrip() for line in source.splitlines()).rstrip()
 
 
+def _same_text(source: str, owner: AssignmentCell) -> bool:
+    """Whether ``source`` is the text of ``owner``, with or without what students do not see of it."""
+    if source in (owner.display_source, owner.source):
+        return True
+    return _plain(source) in (_plain(owner.display_source), _plain(owner.source))
+
+
 def _claim(
     slots: Sequence[Slot],
     cells: Sequence[Mapping[str, Any]],
@@ -116,6 +123,8 @@ def _chosen(claimants: Sequence[Slot], owner: AssignmentCell) -> Slot:
 def _recover(slots: Sequence[Slot], assignment: AssignmentNotebook, notices: list[str]) -> None:
     """Find cells whose metadata were lost (Colab, converters): by the cell's own id, or by its text."""
     taken = {slot.owner.id for slot in slots if slot.owner}
+    if all(owner.id in taken for owner in assignment.cells):
+        return
     texts = [_plain(cell.display_source) for cell in assignment.cells]
     recovered = 0
     for owner, text in zip(assignment.cells, texts, strict=True):
@@ -152,8 +161,7 @@ def _restore_content(slots: Sequence[Slot], notices: list[str]) -> None:
                     f"it was turned back into {owner.cell_type}."
                 )
         else:
-            known = (_plain(owner.display_source), _plain(owner.source))
-            if slot.cell_type != owner.cell_type or _plain(slot.source) not in known:
+            if slot.cell_type != owner.cell_type or not _same_text(slot.source, owner):
                 notices.append(f"{_label(owner)} had been changed: it was restored before grading.")
             slot.source = owner.source
             slot.attachments = owner.attachments

@@ -12,18 +12,28 @@ import torch
 from autograder.judge.failure import Subject
 from autograder.judge.values import dtype_name, is_array, is_number, number_text, type_phrase
 
-__all__ = ["Numeric", "Unusable", "differing_values", "not_finite", "numeric", "shape_note", "tolerances"]
+__all__ = [
+    "TOLERANCES",
+    "Numeric",
+    "Unusable",
+    "differing_values",
+    "not_finite",
+    "numeric",
+    "shape_note",
+    "tolerances",
+]
 
 MAX_ELEMENTS = 100_000_000
 """More numbers than this are not looked at (an expanded tensor can claim any size for free)."""
 _MAX_PATTERN = 1_000_000
 
-_TOLERANCES = {
+TOLERANCES = {
     "float64": (1e-8, 1e-8),
     "float32": (1e-4, 1e-5),
     "bfloat16": (3e-2, 1e-2),
     "float16": (5e-3, 2e-3),
 }
+"""Default ``(rtol, atol)`` by dtype."""
 _COARSE = (0.2, 0.1)  # 8-bit floats
 _COMPLEX = {"complex128": "float64", "complex64": "float32", "complex32": "float16"}
 
@@ -132,9 +142,9 @@ def tolerances(left: Numeric, right: Numeric) -> tuple[float, float]:
 
 def _tolerance(side: Numeric) -> tuple[float, float]:
     if side.python or (side.array.ndim == 0 and side.dtype == "float64"):
-        return _TOLERANCES["float32"] if side.python else _TOLERANCES["float64"]
+        return TOLERANCES["float32"] if side.python else TOLERANCES["float64"]
     name = _COMPLEX.get(side.dtype, side.dtype)
-    return _TOLERANCES.get(name, _TOLERANCES["float64"] if name.startswith("float1") else _COARSE)
+    return TOLERANCES.get(name, TOLERANCES["float64"] if name.startswith("float1") else _COARSE)
 
 
 def shape_note(got: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -6,10 +6,11 @@ check is kept as it is, and pytest's own failure texts, which would show expecte
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -20,6 +21,9 @@ from autograder.judge.draw import Draw
 from autograder.judge.student import Student, StudentError
 
 __all__ = ["Context", "JudgePlugin", "active"]
+
+_SPECIAL_MARKS = ("filterwarnings", "skip", "skipif", "usefixtures", "xfail")
+"""Marks that pytest's own protocol acts on."""
 
 
 @dataclass
@@ -54,6 +58,7 @@ class JudgePlugin:
         self._serve = serve
         self._error: BaseException | None = None
         self.collection_errors: list[str] = []
+        self._plain: dict[pytest.Item, tuple[str, ...] | None] = {}
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the marks that suites use."""
@@ -75,31 +80,69 @@ class JudgePlugin:
         """Keep the exception of the item and skip pytest's rendering of it."""
         if call.excinfo is not None and self._error is None:
             self._error = call.excinfo.value
-            if (
-                call.when != "call"
-                and type(self._error) is not StudentError
-                and isinstance(self._error, AssertionError)
-            ):
-                # Only the body of a check judges the student; an assertion around it is a fault of ours. But
-                # the sandbox may be broken from the start: where it cannot even be seeded, that is the
-                # student's doing.
-                self._error = SuiteError(f"{call.when} of {item.nodeid} failed: {self._error}")
+            if call.when != "call":
+                self._error = _around(self._error, call.when, item)
         outcome: Any = "passed" if call.excinfo is None else "failed"
         when: Any = call.when
         return pytest.TestReport(item.nodeid, item.location, {}, outcome, None, when)
 
     def run(self, item: pytest.Item, context: Context) -> tuple[BaseException | None, float]:
-        """Run one check; its exception or None, and the wall time in seconds."""
-        global _active
-        from _pytest.runner import runtestprotocol
+        """Run one check; its exception or None, and the wall time in seconds.
 
+        A check that asks for nothing but the fixtures below is called as it is: pytest's protocol (three
+        phases with their hooks, set-up and tear-down of package and module) takes longer than many checks do.
+        """
+        global _active
         _active, self._error = context, None
+        names = self._plain_arguments(item)
         started = time.perf_counter()
         try:
-            runtestprotocol(item, log=False, nextitem=None)
+            if names is None:
+                from _pytest.runner import runtestprotocol
+
+                runtestprotocol(item, log=False, nextitem=None)
+            else:
+                self._call(item, names, context)
         finally:
             _active = None
         return self._error, time.perf_counter() - started
+
+    def _call(self, item: pytest.Item, names: tuple[str, ...], context: Context) -> None:
+        assert isinstance(item, pytest.Function)
+        try:
+            try:
+                arguments = {name: _FIXTURES[name](context) for name in names}
+            except AssertionError as error:
+                self._error = _around(error, "setup", item)
+                return
+            item.obj(**arguments)
+        except (KeyboardInterrupt, pytest.exit.Exception):  # as in pytest: these end the session
+            raise
+        except BaseException as error:  # also what pytest.skip and pytest.fail raise
+            self._error = error
+
+    def _plain_arguments(self, item: pytest.Item) -> tuple[str, ...] | None:
+        """The arguments of a check that needs nothing from pytest but this plugin's fixtures; None for any
+        other."""
+        if item not in self._plain:
+            self._plain[item] = self._arguments_if_plain(item)
+        return self._plain[item]
+
+    def _arguments_if_plain(self, item: pytest.Item) -> tuple[str, ...] | None:
+        if type(item) is not pytest.Function or hasattr(item, "callspec"):
+            return None
+        if any(item.get_closest_marker(name) for name in _SPECIAL_MARKS):
+            return None
+        if inspect.iscoroutinefunction(item.obj) or inspect.isgeneratorfunction(item.obj):
+            return None
+        known = item._fixtureinfo
+        # The closure also names fixtures with autouse, and those behind setup_module and the like.
+        for name in known.names_closure:
+            definitions = known.name2fixturedefs.get(name, ())
+            ours = [getattr(definition.func, "__self__", None) is self for definition in definitions]
+            if name not in _FIXTURES or ours != [True]:
+                return None
+        return tuple(known.argnames)
 
     @pytest.fixture
     def student(self) -> Student:
@@ -132,6 +175,26 @@ def opened(context: Context) -> Student:
     if context.student is None:
         context.student = context.open_student()
     return context.student
+
+
+_FIXTURES: Final[dict[str, Callable[[Context], Any]]] = {
+    "calibrated": lambda context: context.calibrated,
+    "data": lambda context: context.data,
+    "device": lambda context: context.device,
+    "draw": lambda context: context.draw,
+    "student": opened,
+}
+
+
+def _around(error: BaseException, when: str, item: pytest.Item) -> BaseException:
+    """What an error outside of a check's body is.
+
+    Only the body judges the student; an assertion around it is a fault of ours. But the sandbox may be broken
+    from the start: where it cannot even be seeded, that is the student's doing.
+    """
+    if isinstance(error, AssertionError) and type(error) is not StudentError:
+        return SuiteError(f"{when} of {item.nodeid} failed: {error}")
+    return error
 
 
 def add_marks(config: pytest.Config) -> None:

@@ -9,7 +9,9 @@ judge sends one vector-Jacobian request for each call it passes, and parameters 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
+import marshal
 import reprlib
 import sys
 import time
@@ -64,8 +66,6 @@ class Student:
         self._peer, self._probe_source, self._wall_s = peer, probes, wall_s
         self._deadline = time.monotonic() + wall_s
         self._received_before = peer.channel.received
-        self._probes_loaded = False
-        self._callable: dict[str, str] = {}
         self.calls: list[CallRecord] = []
         """Recorded calls of this check, oldest first."""
         self.plain: tuple[str, str] | None = None
@@ -84,17 +84,17 @@ class Student:
 
         :raises NotDefined: the notebook does not define it.
         """
-        if name in self._callable:
-            return RemoteObject(self, Reference("name", name), self._callable[name], name)
-        found = self.ask("get", name=name)
-        if type(found) is not dict or found.get("found") is not True:
-            raise NotDefined(_missing(name, found))
-        if found.get("callable") is True:
-            # Asked for once: the reference is looked up anew at each call anyway.
-            self._callable[name] = str(found.get("type", "function"))[:200]
-            return RemoteObject(self, Reference("name", name), self._callable[name], name)
-        self.plain = (name, str(found.get("type"))[:200])
-        return found.get("value")
+        known = f"type of {name}"
+        if known not in self._peer.known:
+            found = self.ask("get", name=name)
+            if type(found) is not dict or found.get("found") is not True:
+                raise NotDefined(_missing(name, found))
+            if found.get("callable") is not True:
+                self.plain = (name, str(found.get("type"))[:200])
+                return found.get("value")
+            # Asked for once in a copy: the reference is looked up anew at each call anyway.
+            self._peer.known[known] = str(found.get("type", "function"))[:200]
+        return RemoteObject(self, Reference("name", name), self._peer.known[known], name)
 
     @property
     def last(self) -> CallRecord:
@@ -125,9 +125,9 @@ class Student:
         if self._probe_source is None:
             raise SuiteError("this suite has no probes.py")
         module, source = self._probe_source
-        if not self._probes_loaded:
-            self.ask("load_probes", module=module, source=source)
-            self._probes_loaded = True
+        if "probes" not in self._peer.known:
+            self._peer.defer("load_probes", module=module, code=_compiled(module, source))
+            self._peer.known["probes"] = True
         return RemoteObject(self, Reference("probe", f"{module}:{name}"), "function", f"probe {name}")
 
     def named_parameters(self, model: RemoteObject) -> dict[str, torch.Tensor]:
@@ -311,6 +311,13 @@ class _Remote(torch.autograd.Function):
 def _kind(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype, bool]:
     """What a gradient has in common with its tensor; autograd itself refuses any other."""
     return tensor.shape, tensor.dtype, tensor.is_meta
+
+
+@functools.cache
+def _compiled(module: str, source: str) -> bytes:
+    """A suite's probes as the sandbox runs them: compiling takes longer than most checks, so it is done
+    here, once."""
+    return marshal.dumps(compile(source, f"<probes {module}>", "exec", dont_inherit=True))
 
 
 def _of_package(target: Handle | Reference) -> bool:

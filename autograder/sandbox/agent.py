@@ -37,7 +37,6 @@ class Agent:
         self.frontend = frontend
         self.objects = Objects(frontend)
         self.objects.seed(seed)
-        self._ending: list[int] = []
         self._failed: BaseException | None = None
         self._operations: dict[str, Callable[..., Any]] = {
             **operations(self.objects),
@@ -138,15 +137,9 @@ class Agent:
                 if done:
                     return os.waitstatus_to_exitcode(status)
                 time.sleep(0.005)
-            # Taking its memory apart lasts longer than a check: it happens beside the next one.
-            os.killpg(pid, signal.SIGKILL)
-            self._ending.append(pid)
-        self._ending = [other for other in self._ending if not _gone(other)]
+            with contextlib.suppress(ProcessLookupError):  # it may have left its group
+                os.killpg(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+            # What the next cell writes to would have to be copied for as long as this one shares it.
+            os.waitpid(pid, 0)
         return None
-
-
-def _gone(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        return True

@@ -61,6 +61,8 @@ class Peer:
         self.dead: SandboxError | None = None
         self.deadline = math.inf
         """When, on the monotonic clock, the whole submission is over: no request waits longer."""
+        self.known: dict[str, Any] = {}
+        """What the judge's students have found out about the other side: they share it, one after another."""
         self._deferred: list[dict[str, Any]] = []
 
     def defer(self, op: str, **fields: Any) -> None:

@@ -10,8 +10,8 @@ import contextlib
 import ctypes
 import difflib
 import importlib
-import inspect
 import itertools
+import marshal
 import random
 import time
 import traceback
@@ -80,10 +80,8 @@ class Objects:
         return {
             "found": True,
             "callable": callable(value),
-            "is_class": isinstance(value, type),
             "value": None if callable(value) else value,
             "type": _type_name(value),
-            "parameters": _parameters(value),
         }
 
     def call(
@@ -153,11 +151,11 @@ class Objects:
             [str(n), p.data, p.grad, p.requires_grad, _type_name(p)] for n, p in target.named_parameters()
         ]
 
-    def load_probes(self, module: str, source: str) -> None:
-        """Define the probes of a suite. They hold no answer."""
+    def load_probes(self, module: str, code: bytes) -> None:
+        """Define the probes of a suite, from the judge's own compiled source. They hold no answer."""
         if module not in self._probes:
             loaded = types.ModuleType(module)
-            exec(compile(source, f"<probes {module}>", "exec"), loaded.__dict__)  # the judge's own source
+            exec(marshal.loads(code), loaded.__dict__)  # the judge runs the same interpreter
             self._probes[module] = loaded
 
     def patch(self, number: int, path: str, how: str, value: Any) -> None:
@@ -230,13 +228,6 @@ def _type_name(value: object) -> str:
     module = getattr(kind, "__module__", "")
     name = getattr(kind, "__qualname__", "?")
     return str(name) if module in ("builtins", "__main__") else f"{module}.{name}"
-
-
-def _parameters(value: object) -> list[str] | None:
-    try:
-        return [str(name) for name in inspect.signature(value).parameters]  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
 
 
 def _tensors(value: Any, depth: int = 0) -> list[torch.Tensor]:

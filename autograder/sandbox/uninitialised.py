@@ -15,22 +15,19 @@ import torch
 
 __all__ = ["fill"]
 
-_ARRAYS: Final = ("empty", "empty_like")
-_FILLING: Final[list[Callable[..., Any]]] = []
-"""What stands in numpy's place already: checks may share a process."""
-
 
 def fill() -> None:
     """From now on ``empty`` of torch (``torch.Tensor(n)`` and ``new_empty`` too) and of numpy gives NaN, the
     largest int or True."""
     # torch's own switch, see torch.utils.deterministic.fill_uninitialized_memory; results do not change.
-    torch.set_deterministic_debug_mode("warn")
-    for name in _ARRAYS:
+    if torch.get_deterministic_debug_mode() != _WARN:
+        torch.set_deterministic_debug_mode(_WARN)
+    for name, filling in _FILLING.items():
         make = getattr(np, name)
-        if make not in _FILLING:
-            filling = _filled(make)
-            _FILLING.append(filling)
+        if make is _PLAIN[name]:
             setattr(np, name, filling)
+        elif make is not filling and not hasattr(make, "fills"):
+            setattr(np, name, _filled(make))
 
 
 def _filled(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,4 +44,11 @@ def _filled(make: Callable[..., Any]) -> Callable[..., Any]:
                 array.fill(True)
         return array
 
+    filled.fills = True  # type: ignore[attr-defined]
     return filled
+
+
+_WARN: Final = 1
+_PLAIN: Final[dict[str, Callable[..., Any]]] = {name: getattr(np, name) for name in ("empty", "empty_like")}
+_FILLING: Final = {name: _filled(make) for name, make in _PLAIN.items()}
+"""What takes their place; made in the zygote, as each copy would have to make it again."""

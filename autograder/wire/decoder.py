@@ -40,7 +40,7 @@ class _Decoder:
         trusted: bool,
     ) -> None:
         self.bounds, self.resolve, self.trusted = bounds, resolve, trusted
-        self.nodes = self.odd_keys = 0
+        self.nodes, self.odd_keys = 1, 0
         self.views: list[memoryview | None] = []
         whole, start = memoryview(payload), 0
         for length in lengths:
@@ -52,14 +52,11 @@ class _Decoder:
             raise WireError("array lengths do not match the payload")
 
     def value(self, node: Any, depth: int = 0) -> Any:
-        self.nodes += 1
-        if self.nodes > self.bounds.nodes:
-            raise WireError(f"more than {self.bounds.nodes} values in one frame")
+        kind = type(node)
+        if kind in _LEAVES:
+            return node
         if depth > self.bounds.depth:
             raise WireError(f"nested more than {self.bounds.depth} levels deep")
-        kind = type(node)
-        if node is None or kind in (bool, int, float, str):
-            return node
         if kind is not list or not node or type(node[0]) is not str:
             raise WireError("a node is no value")
         tag, rest = node[0], node[1:]
@@ -68,10 +65,18 @@ class _Decoder:
             raise WireError(f"unknown tag {tag[:20]!r}")
         return read(self, rest, depth)
 
+    def count(self, nodes: int) -> None:
+        """Each container counts what it holds."""
+        self.nodes += nodes
+        if self.nodes > self.bounds.nodes:
+            raise WireError(f"more than {self.bounds.nodes} values in one frame")
+
     def items(self, node: Any, depth: int) -> list[Any]:
         if type(node) is not list:
             raise WireError("a container without a list")
-        return [self.value(item, depth + 1) for item in node]
+        self.count(len(node))
+        value, below = self.value, depth + 1
+        return [item if type(item) in _LEAVES else value(item, below) for item in node]
 
     def view(self, index: Any) -> memoryview:
         if type(index) is not int or not 0 <= index < len(self.views):
@@ -104,10 +109,12 @@ class _Decoder:
 
 def _pairs(d: _Decoder, rest: list[Any], depth: int) -> dict[Any, Any]:
     (nodes,) = rest
+    d.count(2 * len(nodes))
     result = {}
-    for pair in nodes:
-        key, value = pair
-        result[d.key(d.value(key, depth + 1))] = d.value(value, depth + 1)
+    below = depth + 1
+    for key, value in nodes:
+        name = key if type(key) is str else d.key(d.value(key, below))
+        result[name] = value if type(value) in _LEAVES else d.value(value, below)
     return result
 
 
@@ -271,6 +278,8 @@ _READERS: Final[dict[str, Callable[[_Decoder, list[Any], int], Any]]] = {
 }
 
 
+_LEAVES: Final = frozenset({bool, float, int, NoneType, str})
+"""What msgpack gives for a value that is none of ours."""
 _LIST_MARKS: Final = bytes([*range(0x90, 0xA0), 0xDC, 0xDD])
 """The bytes with which msgpack begins a list."""
 

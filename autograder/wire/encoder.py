@@ -47,7 +47,7 @@ class _Encoder:
         if depth > 40:
             return self.opaque(value)
         kind = type(value)
-        if value is None or kind is bool or kind is float:
+        if kind in _LEAVES:
             return value
         if kind is int:
             if -INT64 <= value < INT64:
@@ -55,12 +55,24 @@ class _Encoder:
             # Not str(value): Python refuses to print integers of more than 4300 digits.
             return ["I", hex(value)] if value.bit_length() < 4 * MAX_INT_DIGITS else self.opaque(value)
         if kind is str:
-            return value.encode("utf-8", "replace").decode("utf-8")
+            return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+        node, below = self.node, depth + 1
         if kind in _CONTAINERS:
-            return [_CONTAINERS[kind], [self.node(item, depth + 1) for item in kind.__iter__(value)]]
+            items = kind.__iter__(value)
+            return [_CONTAINERS[kind], [v if type(v) in _LEAVES else node(v, below) for v in items]]
         if kind in MAPPINGS:
             pairs = dict.items(value)
-            return ["d", [[self.node(k, depth + 1), self.node(v, depth + 1)] for k, v in pairs]]
+            # Most keys are short names: no call for these.
+            return [
+                "d",
+                [
+                    [
+                        k if type(k) is str and k.isascii() else node(k, below),
+                        v if type(v) in _LEAVES else node(v, below),
+                    ]
+                    for k, v in pairs
+                ],
+            ]
         if kind is torch.Tensor or kind is torch.nn.Parameter:
             return self.tensor(value)
         if kind is np.ndarray:
@@ -134,6 +146,8 @@ class _Encoder:
         return ["np", value.dtype.str, list(value.shape), order, self.buffer(value.tobytes(order))]
 
 
+_LEAVES: Final = frozenset({type(None), bool, float})
+"""Types whose values stand for themselves, whatever they are."""
 _CONTAINERS: Final[dict[type, str]] = {list: "l", tuple: "t", set: "s", frozenset: "fs"}
 
 

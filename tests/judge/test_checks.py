@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import autograder.checks
+import autograder.judge.compare as compare_module
 from autograder.checks import (
     CheckFailed,
     as_tensor,
@@ -832,3 +833,25 @@ def test_the_facade_is_sorted_and_complete():
     names = autograder.checks.__all__
     assert names == sorted(names)
     assert all(hasattr(autograder.checks, name) for name in names)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.int64, torch.bool])
+def test_the_short_way_of_comparing_tensors_gives_the_verdict_of_the_long_one(dtype, monkeypatch):
+    generator = torch.Generator().manual_seed(3)
+    expected = (torch.rand(4, 5, generator=generator) * 10).to(dtype)
+    rtol, atol = compare_module.TOLERANCES.get(str(dtype).removeprefix("torch."), (0.0, 0.0))
+    cases = [expected.clone(), expected.t(), expected[:3], torch.full_like(expected, 1)]
+    if dtype.is_floating_point:
+        for share in (0.2, 0.6, 0.9, 1.5, 40.0):
+            off = expected.double().clone()
+            off[1, 2] += share * (atol + rtol * off[1, 2].abs())
+            cases.append(off.to(dtype))
+        for odd in (float("nan"), float("inf")):
+            cases.append(expected.clone().index_fill_(0, torch.tensor([2]), odd))
+    rules = [compare_module.Rules(), compare_module.Rules(exact=True), compare_module.Rules(rtol=0.3, atol=0)]
+    about = compare_module.Subject("it")
+    quick = [compare_module.compare(case, expected, about, rule) for case in cases for rule in rules]
+    monkeypatch.setattr(compare_module, "_surely_close", lambda *_: False)
+    assert quick == [compare_module.compare(case, expected, about, rule) for case in cases for rule in rules]
+    assert quick[0] is None
+    assert quick[3 * 2] is not None

@@ -150,7 +150,7 @@ def near(value: float, expected: float, standard_error: float) -> bool:
 
 def assert_independent(sample: torch.Tensor, name: str) -> None:
     """Almost all numbers of a continuous sample differ (half is far below what float32 gives)."""
-    distinct = int(sample.unique().numel())
+    distinct = len(np.unique(sample.numpy()))  # torch's own takes three times as long
     if distinct < sample.numel() // 2:
         fail(
             f"{name} repeats itself: only {distinct} different values among {sample.numel()}.",
