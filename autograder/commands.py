@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from autograder import batch, console, profile, upkeep
+from autograder import batch, console, profile, tally, upkeep
 from autograder.config import Config
 from autograder.credit import unusable_credits
 from autograder.keys import Conditions
-from autograder.models import SubmissionResult
 from autograder.schedule import device_of
 from autograder.timeouts import limits_of
 
@@ -49,7 +48,10 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
             )
     console.say_data(settings, sorted({job.assignment for job in todo}), how.data)
     workers = options.workers or settings.workers
-    started, first, graded = time.monotonic(), 0.0, []
+    started, first = time.monotonic(), 0.0
+    lines: list[tally.Line] = []
+    objects: list[dict[str, Any]] = []
+    stages = profile.Profile()
     with console.Ticker(len(todo)) as ticker:
         for item in batch.grade(
             course,
@@ -62,7 +64,10 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
             data=how.data,
         ):
             first = first or time.monotonic() - started
-            graded.append(item)
+            lines.append(tally.Line.of(item))
+            stages.add(item)
+            if options.json:
+                objects.append(submission_json(item))
             ticker.tick(item.result)
             for notebook in item.result.notebooks:
                 for task, message in unusable_credits(notebook):
@@ -70,44 +75,27 @@ def grade(options: argparse.Namespace, settings: Config, assignments: Sequence[s
             if item.problem:
                 ticker.say(f"{item.result.student}: {item.problem}")
     seconds = time.monotonic() - started
-    failed = {
-        (item.result.student, item.result.assignment)
-        for item in graded
-        if item.result.score is None or item.problem
-    }
+    failed = {(line.student, line.assignment) for line in lines if line.score is None or not line.stored}
     done = [job for job in everything if (job.student, job.assignment) not in failed]
     for update in upkeep.refresh(course, done):
         print(upkeep.text(update), file=sys.stderr)
-    graded.sort(key=lambda item: (item.result.assignment, item.result.student))
-    results = [item.result for item in graded]
     if options.json:
-        console.print_json([submission_json(item) for item in graded])
-    elif results:
-        console.console().print(console.summary_table(results, seconds))
-    if options.profile and graded:
-        shown = profile.table(graded, seconds, first, min(workers, len(graded)))
+        console.print_json(sorted(objects, key=lambda made: (made["assignment"], made["student"])))
+    elif lines:
+        console.console().print(tally.table(lines, seconds))
+    if options.profile and lines:
+        shown = stages.table(seconds, first, min(workers, len(lines)))
         console.console(stderr=options.json).print(shown)
-    again = [result for result in results if result.score is None]
+    again = sorted((line for line in lines if line.score is None), key=lambda x: (x.assignment, x.student))
     if again:
-        who = ", ".join(f"{result.student}/{result.assignment}" for result in again[:10])
+        who = ", ".join(f"{line.student}/{line.assignment}" for line in again[:10])
         print(
             f"{len(again)} submissions have no score because of the engine; grade again: {who}",
             file=sys.stderr,
         )
-        for reason, count in Counter(map(_why_no_score, again)).most_common(3):
+        for reason, count in Counter(line.why for line in again).most_common(3):
             print(f"  {count} ×: {reason}", file=sys.stderr)
-    return 1 if again or any(item.problem for item in graded) else 0
-
-
-def _why_no_score(result: SubmissionResult) -> str:
-    """What the engine says about a submission that it could not grade."""
-    for notebook in result.notebooks:
-        checks = [check for task in notebook.tasks for check in task.checks if check.score is None]
-        traces = [check.explanation.traceback for check in checks if check.explanation]
-        last = next((trace.strip().splitlines()[-1] for trace in traces if trace), "")
-        if notebook.message or last:
-            return (notebook.message or last)[:300]
-    return "no reason is known; run it with --debug"
+    return 1 if again or not all(line.stored for line in lines) else 0
 
 
 def submission_json(item: batch.Graded) -> dict[str, Any]:

@@ -42,7 +42,6 @@ __all__ = [
     "print_json",
     "say_data",
     "short",
-    "summary_table",
     "table",
 ]
 
@@ -163,36 +162,6 @@ def table(*columns: tuple[str, str]) -> Table:
     for name, justify in columns:
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     return table
-
-
-def summary_table(results: Sequence[SubmissionResult], seconds: float) -> Table:
-    """One line an assignment: how many, how well, how they ended, what is left for a person."""
-    made = table(
-        ("assignment", "left"),
-        ("submissions", "right"),
-        ("mean", "right"),
-        ("of", "right"),
-        ("outcomes", "left"),
-        ("to grade by hand", "right"),
-        ("seconds", "right"),
-    )
-    for assignment in sorted({result.assignment for result in results}):
-        mine = [result for result in results if result.assignment == assignment]
-        scores = [result.score for result in mine if result.score is not None]
-        outcomes = Counter(result.outcome.value for result in mine)
-        made.add_row(
-            assignment,
-            str(len(mine)),
-            f"{sum(scores) / len(scores):.2f}" if scores else "–",
-            points(max(result.max_score for result in mine)),
-            ", ".join(f"{outcomes[o.value]} {o}" for o in Outcome if outcomes[o.value]),
-            str(sum(result.needs_manual_grade for result in mine)),
-            f"{sum(notebook.wall_s for result in mine for notebook in result.notebooks):.1f}",
-        )
-    caption = f"{len(results)} submissions in {seconds:.1f} s"
-    made.caption = Text(caption + (f", {len(results) / seconds:.1f} a second" if seconds > 0 else ""))
-    made.caption_justify = "left"
-    return made
 
 
 def notebook_report(result: NotebookResult, path: str) -> Text:

@@ -54,7 +54,18 @@ LAYERS: dict[int, tuple[str, ...]] = {
     8: (
         *("batch", "commands", "checking", "upkeep", "differences", "regrade", "replay"),
         *("nbgrader_engine", "nbgrader_plugin", "setup_course"),
-        *("console", "profile", "demo", "fetching", "calibrate", "mutate", "cli", "__main__", "warming"),
+        *(
+            "console",
+            "profile",
+            "tally",
+            "demo",
+            "fetching",
+            "calibrate",
+            "mutate",
+            "cli",
+            "__main__",
+            "warming",
+        ),
         *("platform_commands", "collecting", "exporting", "handout"),
     ),
 }
