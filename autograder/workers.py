@@ -66,8 +66,10 @@ def prepare(setup: Setup, use: Callable[[Grader, Notebooks], None]) -> None:
     sources = [path for name in setup.assignments for path in setup.course.source_notebooks(name)]
     files = [path.read_bytes() for path in sources]
     data = datasets.load_all(datasets.wanted(files), setup.data)
+    probes = [setup.course.suite_dir(name) / "probes.py" for name in setup.assignments]
+    beside = [path.read_bytes() for path in probes if path.is_file()]
     starting = Zygote.launch(
-        sandbox=setup.sandbox, device=setup.device, hide=hide, parts=parts_of(files), data=data
+        sandbox=setup.sandbox, device=setup.device, hide=hide, parts=parts_of(files + beside), data=data
     )
     try:
         import torch

@@ -2,7 +2,7 @@
 
 Importing is not enough: many things import more on first use (the first step of any optimizer imports
 torch._dynamo, a second and 66 MiB). What a course does not use is left out, as the time of a fork grows with
-the memory of the process: ``PARTS`` are chosen by :func:`parts_of` from the instructor's notebooks.
+the memory of the process: ``PARTS`` are chosen by :func:`parts_of` from the instructor's notebooks and probes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTS", "parts_of", "warm_up"]
 
-PARTS: Final = {"optim": rb"\boptim\b", "sklearn": rb"\bsklearn\b"}
-"""Optional parts, and the pattern in a source notebook that asks for each."""
+PARTS: Final = {
+    "meta": rb"device=[\"']meta[\"']",
+    "optim": rb"\boptim\b",
+    "sklearn": rb"\bsklearn\b",
+}
+"""Optional parts, and the pattern in a source notebook or in a suite's probes that asks for each."""
 
 
-def parts_of(notebooks: Iterable[bytes]) -> tuple[str, ...]:
-    """The parts that these notebook files use, sorted."""
-    files = list(notebooks)
+def parts_of(contents: Iterable[bytes]) -> tuple[str, ...]:
+    """The parts that these files use, notebooks and probes; sorted."""
+    files = list(contents)
     return tuple(name for name, pattern in PARTS.items() if any(re.search(pattern, data) for data in files))
 
 
@@ -61,6 +65,9 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
         # A backward with gradients given, which the judge asks for, imports sympy: 0.2 s.
         (model(torch.ones(3, 4))).backward(torch.ones(3, 2))
     repr(torch.ones(2, 2))
+    if "meta" in parts:
+        # The first operation on it imports 316 modules, half a second in each copy that asks for it.
+        torch.nn.Linear(4, 2, device="meta")(torch.ones(3, 4, device="meta"))
     if "optim" in parts:
         _optimizers(model, step=backward)
     if "sklearn" in parts:
