@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from autograder.judge.numeric import (
     TOLERANCES,
     Numeric,
     Unusable,
+    differ,
     differing_values,
     numeric,
     shape_note,
@@ -56,12 +58,17 @@ class Difference:
     hint: str = ""
 
 
+_UNLIKE = Difference("different")
+"""The difference of a quiet comparison."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How to compare. None for a tolerance means: the default of the coarser dtype.
 
     ``exact``: no tolerance, no extra dict keys, a float is no int. ``check_dtype``: dtypes must agree
     (an expected float64 is an oracle and agrees with every float). ``reveal``: expected numbers may be shown.
+    ``quiet``: nobody reads the words of the difference, so none are made where that takes time.
     """
 
     rtol: float | None = None
@@ -69,6 +76,7 @@ class Rules:
     exact: bool = False
     check_dtype: bool = True
     reveal: bool = False
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("rtol", self.rtol), ("atol", self.atol)):
@@ -81,7 +89,7 @@ def same(a: object, b: object, rtol: float | None = None, atol: float | None = N
 
     For conditions ("two calls differ"); a check of an answer wants :func:`compare` and its message.
     """
-    return compare(a, b, Subject("it"), Rules(rtol=rtol, atol=atol)) is None
+    return compare(a, b, Subject("it"), Rules(rtol=rtol, atol=atol, quiet=True)) is None
 
 
 def compare(got: Any, expected: Any, subject: Subject, rules: Rules) -> Difference | None:
@@ -109,6 +117,8 @@ def _compare(got: Any, expected: Any, subject: Subject, rules: Rules, depth: int
         if got is None:
             return None
         return missing(got, subject, "None") or _wrong_type(got, subject, "None")
+    if type(expected) is float and type(got) is float and _floats_close(got, expected, rules):
+        return None
     if isinstance(expected, torch.Tensor):
         if _surely_close(got, expected, rules):
             return None
@@ -126,6 +136,16 @@ def _compare(got: Any, expected: Any, subject: Subject, rules: Rules, depth: int
     raise SuiteError(
         f"a check cannot compare with {type(expected).__name__}: give tensors, arrays or plain data"
     )
+
+
+def _floats_close(got: float, expected: float, rules: Rules) -> bool:
+    """Whether two Python floats agree, as :func:`_surely_close` for tensors: histories hold hundreds."""
+    if rules.exact or got == expected or not isfinite(expected):
+        return got == expected
+    standard = TOLERANCES["float32"]  # whose precision a bare number may have
+    rtol = standard[0] if rules.rtol is None else float(rules.rtol)
+    atol = standard[1] if rules.atol is None else float(rules.atol)
+    return abs(got - expected) <= (atol + rtol * abs(expected)) / 2
 
 
 def _surely_close(got: Any, expected: torch.Tensor, rules: Rules) -> bool:
@@ -173,6 +193,8 @@ def _compare_exact(got: Any, expected: Any, subject: Subject, rules: Rules) -> D
         return _wrong_type(got, subject, kind)
     if got == expected:
         return None
+    if rules.quiet:
+        return _UNLIKE
     shown = describe(expected) if rules.reveal or isinstance(expected, torch.dtype) else ""
     return Difference(f"{subject.is_(describe(got))}, which is wrong", expected=shown, got=describe(got))
 
@@ -202,6 +224,8 @@ def _compare_sequences(
     if type(got) not in (list, tuple, torch.Size):
         return _wrong_type(got, subject, kind)
     if len(got) != len(expected):
+        if rules.quiet:
+            return _UNLIKE
         word = "entry" if len(got) == 1 else "entries"
         return Difference(
             f"{subject.owner} has {len(got)} {word}, expected {len(expected)}",
@@ -209,7 +233,8 @@ def _compare_sequences(
             got=describe(got),
         )
     for index, (mine, theirs) in enumerate(zip(got, expected, strict=True)):
-        found = _compare(mine, theirs, subject.at(f"[{index}]"), rules, depth + 1)
+        part = subject if rules.quiet else subject.at(f"[{index}]")
+        found = _compare(mine, theirs, part, rules, depth + 1)
         if found:
             return found
     return None
@@ -219,16 +244,15 @@ def _compare_dicts(
     got: Any, expected: Mapping[Any, Any], subject: Subject, rules: Rules, depth: int
 ) -> Difference | None:
     """Every expected key must be there; further keys matter only when ``rules.exact``."""
-    keys = ", ".join(describe(key) for key in expected)
-    found = missing(got, subject, f"a dict with the keys {keys}")
-    if found:
-        return found
     if type(got) is not dict:
-        return _wrong_type(got, subject, f"a dict with the keys {keys}")
+        keys = ", ".join(describe(key) for key in expected)
+        wanted = f"a dict with the keys {keys}"
+        return missing(got, subject, wanted) or _wrong_type(got, subject, wanted)
     absent = [key for key in expected if key not in got]
     extra = [key for key in got if key not in expected] if rules.exact else []
     for problem, which in (("lacks", absent), ("has the unexpected", extra)):
         if which:
+            keys = ", ".join(describe(key) for key in expected)
             named = ", ".join(describe(key) for key in which[:8])
             return Difference(
                 f"{subject.owner} {problem} key{'s' if len(which) > 1 else ''} {named}",
@@ -236,7 +260,8 @@ def _compare_dicts(
                 got=f"the keys {describe(list(got))}",
             )
     for key, theirs in expected.items():
-        found = _compare(got[key], theirs, subject.at(f"[{describe(key)}]"), rules, depth + 1)
+        part = subject if rules.quiet else subject.at(f"[{describe(key)}]")
+        found = _compare(got[key], theirs, part, rules, depth + 1)
         if found:
             return found
     return None
@@ -326,6 +351,8 @@ def _dtype_or_shape(got: Any, expected: Any, subject: Subject, rules: Rules) -> 
     if rules.check_dtype and not bare and mine != theirs:
         oracle = (theirs == "float64" and "float" in mine) or (theirs == "complex128" and "complex" in mine)
         if not oracle:
+            if rules.quiet:
+                return _UNLIKE
             return Difference(
                 f"{subject.owner} has dtype {mine}, expected {theirs}",
                 expected=f"dtype {theirs}",
@@ -337,6 +364,8 @@ def _dtype_or_shape(got: Any, expected: Any, subject: Subject, rules: Rules) -> 
         shape_of(expected if not isinstance(expected, torch.Tensor) else expected.data),
     )
     if shape != wanted and shape is not None and wanted is not None:
+        if rules.quiet:
+            return _UNLIKE
         note = shape_note(shape, wanted)
         return Difference(
             f"{subject.owner} has shape {shape}, expected {wanted}{': ' + note if note else ''}",
@@ -353,6 +382,8 @@ def _value_difference(
     if not rules.exact:
         rtol = rtol if rules.rtol is None else float(rules.rtol)
         atol = atol if rules.atol is None else float(rules.atol)
+    if rules.quiet and left.array.dtype != object and right.array.dtype != object:
+        return _UNLIKE if differ(left, right, rtol, atol) else None
     summary = differing_values(left, right, subject, rtol, atol)
     if summary is None:
         return None

@@ -16,6 +16,7 @@ __all__ = [
     "TOLERANCES",
     "Numeric",
     "Unusable",
+    "differ",
     "differing_values",
     "not_finite",
     "numeric",
@@ -223,6 +224,11 @@ def differing_values(left: Numeric, right: Numeric, subject: Subject, rtol: floa
         f"{where}, the largest deviation is {deviation[worst]:.2g} at index {at} "
         f"(where you have {number_text(left.array[worst])}){note}"
     )
+
+
+def differ(left: Numeric, right: Numeric, rtol: float, atol: float) -> bool:
+    """Whether values of equal shape differ beyond the tolerances."""
+    return bool(_differing(left, right, rtol, atol).any())
 
 
 def _differing(left: Numeric, right: Numeric, rtol: float, atol: float) -> np.ndarray[Any, Any]:

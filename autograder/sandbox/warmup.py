@@ -2,7 +2,8 @@
 
 Importing is not enough: many things import more on first use (the first step of any optimizer imports
 torch._dynamo, a second and 66 MiB). What a course does not use is left out, as the time of a fork grows with
-the memory of the process: ``PARTS`` are chosen by :func:`parts_of` from the instructor's notebooks and probes.
+the memory of the process: ``PARTS`` are chosen by :func:`parts_of` from the instructor's notebooks and
+probes.
 """
 
 from __future__ import annotations

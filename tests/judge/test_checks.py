@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -851,7 +852,24 @@ def test_the_short_way_of_comparing_tensors_gives_the_verdict_of_the_long_one(dt
     rules = [compare_module.Rules(), compare_module.Rules(exact=True), compare_module.Rules(rtol=0.3, atol=0)]
     about = compare_module.Subject("it")
     quick = [compare_module.compare(case, expected, about, rule) for case in cases for rule in rules]
+    quiet = [
+        compare_module.compare(case, expected, about, replace(rule, quiet=True))
+        for case in cases
+        for rule in rules
+    ]
+    assert [found is None for found in quiet] == [found is None for found in quick]
     monkeypatch.setattr(compare_module, "_surely_close", lambda *_: False)
     assert quick == [compare_module.compare(case, expected, about, rule) for case in cases for rule in rules]
     assert quick[0] is None
     assert quick[3 * 2] is not None
+
+
+@given(st.floats(), st.floats(), st.sampled_from([None, 0.0, 0.2]), st.booleans())
+def test_the_short_way_of_comparing_floats_too(got, near, rtol, exact):
+    for expected in (near, got, got * 1.00004, got * 1.00007, got + 4e-6, -got):
+        rules = compare_module.Rules(rtol=rtol, exact=exact)
+        about = compare_module.Subject("it")
+        found = compare_module.compare(got, expected, about, rules)
+        assert found == compare_module._compare_numeric(got, expected, about, rules)
+        quiet = compare_module.compare(got, expected, about, replace(rules, quiet=True))
+        assert (quiet is None) is (found is None)
