@@ -18,6 +18,11 @@ def pytest_addoption(parser):
         help="grade every golden submission alone; else wrong answers to different tasks share a notebook",
     )
     parser.addoption(
+        "--every-golden",
+        action="store_true",
+        help="grade all wrong golden submissions of the assignments that train for seconds, not a quarter",
+    )
+    parser.addoption(
         "--every-seed",
         action="store_true",
         help="grade right golden submissions with two further seeds as well",

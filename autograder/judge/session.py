@@ -9,7 +9,7 @@
 
 A check runs in a branch of the sandbox, a copy that dies with what the check did to it. Checks that pass
 share a branch, as a fork costs more than most checks; a failure is only believed from a fresh one, so that
-no check can spoil the next.
+no check can spoil the next. Long checks, those with a limit of their own, get a fresh one at once.
 """
 
 from __future__ import annotations
@@ -264,7 +264,8 @@ class Judge:
                 if timeouts >= 2 or time.monotonic() >= deadline:
                     results.append(not_run(check, "earlier checks of this task used up its time"))
                     continue
-                if branch is not None and not run.sharing.allowed:
+                # A check with a limit of its own is a long one: where it fails it would have to run again.
+                if branch is not None and not (run.sharing.allowed and check.wall_s is None):
                     branch.close()
                     branch = None
                 if branch is None:
