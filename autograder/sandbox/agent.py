@@ -76,12 +76,13 @@ class Agent:
                 self._reply({"failed": explain(error)})
 
     def _do(self, requests: list[dict[str, Any]]) -> None:
-        """Requests without an answer; the failure of one is that of the next request."""
-        try:
-            for request in requests:
+        """Requests without an answer; the failure of one is that of the next request, and the others are done
+        all the same."""
+        for request in requests:
+            try:
                 self._operations[request.pop("op")](**request)
-        except BaseException as error:  # what is patched may be the student's
-            self._failed = error
+            except BaseException as error:  # what is patched may be the student's
+                self._failed = self._failed or error
 
     def _reply(self, message: dict[str, Any]) -> None:
         try:

@@ -8,6 +8,7 @@ import pytest
 
 from autograder.errors import SandboxDied, SandboxError, SandboxTimeout
 from autograder.limits import Limits
+from autograder.sandbox.client import RemoteFailure
 
 
 def run(sandbox, source, wall_s=5.0, output_bytes=1 << 19):
@@ -159,3 +160,15 @@ def test_the_environment_holds_nothing_of_the_grader(sandbox, monkeypatch):
     names = eval(reply["outputs"][0]["data"]["text/plain"])  # our own repr of a list of names
     assert "NBGRADER_EXECUTION" in names
     assert not {"SECRET_OF_THE_JUDGE", "PWD", "OLDPWD", "VIRTUAL_ENV"} & set(names)
+
+
+def test_what_is_deferred_is_done_though_something_before_it_fails(sandbox):
+    sandbox.run_cell("x = 1", wall_s=5, output_bytes=1000)
+    with sandbox.branch() as branch:
+        branch.defer("unheard_of")
+        branch.defer("patch", number=1, path="math.pi", how="value", value=3)
+        with pytest.raises(RemoteFailure, match="unheard_of"):
+            branch.request("get", name="x", wall_s=5)
+        source = "import math\nprint(math.pi)"
+        told = branch.request("cell", source=source, output_bytes=1000, pristine=False, wall_s=5)
+        assert told["outputs"][0]["text"] == "3\n"
