@@ -36,6 +36,7 @@ class _Direct:
         from autograder.grading import Grader, Run
         from autograder.judge.session import Judge, Suite
         from autograder.sandbox.launch import Zygote
+        from autograder.sandbox.warmup import parts_of
         from autograder.seeds import Seeds, secret_of
 
         settings = config.load(suite)
@@ -46,9 +47,10 @@ class _Direct:
         files = [path.read_bytes() for path in source]
         self.data = datasets.load_all(datasets.wanted(files), settings.data)
         self.thresholds = thresholds.load(suite)
-        self.zygote: Zygote = Zygote.start(data=self.data)
         probes = suite / "probes.py"
         self.probes = (suite.name, probes.read_text(encoding="utf-8")) if probes.is_file() else None
+        used = [*files, probes.read_bytes()] if probes.is_file() else files
+        self.zygote: Zygote = Zygote.start(data=self.data, parts=parts_of(used))
         self.seeds = Seeds(secret_of(seed), "")
         empty = Suite(suite.name, {task: () for task in tasks}, (), None, self.probes, "")
         judge = Judge(None, {suite.name: empty})  # pytest itself runs the checks here

@@ -27,6 +27,11 @@ def pytest_addoption(parser):
         help="grade every golden submission alone; else wrong answers to different tasks share a notebook",
     )
     parser.addoption(
+        "--every-attack",
+        action="store_true",
+        help="let an ordinary user try the attacks on the jail too (.ci/run lets one try all)",
+    )
+    parser.addoption(
         "--every-golden",
         action="store_true",
         help="grade all wrong golden submissions of the assignments that train for seconds, not a quarter",
