@@ -3,8 +3,8 @@
 Right answers are graded alone. Wrong ones share notebooks, see :mod:`autograder.packing`; one that differs is
 graded alone before it is called wrong, and ``pytest --unpacked`` grades all alone.
 
-Each submission to the last two assignments trains networks for seconds. Of their wrong answers a quarter is
-graded by default, and all of them with ``--every-golden``, as ``.ci/run`` has it.
+Each submission to the last three assignments trains networks for a second or more. Of their wrong answers a
+quarter is graded by default, and all of them with ``--every-golden``, as ``.ci/run`` has it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from autograder.schedule import FileJob
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
-LONG = ("ex5_mnist", "ex6_regression")
+LONG = ("ex4b_training", "ex5_mnist", "ex6_regression")
 ASSIGNMENTS = sorted(folder.name for folder in GOLDEN.iterdir() if folder.is_dir())
 
 

@@ -33,7 +33,7 @@ def attacked(tmp_path, *arguments):
     tmp_path.chmod(0o755)
     for folder in list(tmp_path.parents)[:2]:  # pytest closes its own to others
         folder.chmod(0o755)
-    command = [sys.executable, "-m", "tests.attacks", "--workers", "3", "--json", str(report), *arguments]
+    command = [sys.executable, "-m", "tests.attacks", "--workers", "4", "--json", str(report), *arguments]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert report.stat().st_size, run.stdout + run.stderr
     told = json.loads(report.read_text())
