@@ -34,7 +34,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-golden",
         action="store_true",
-        help="grade all wrong golden submissions of the assignments that train for long, not a quarter",
+        help="grade all wrong golden submissions, not a half or, where they train for long, a quarter",
     )
     parser.addoption(
         "--every-seed",

@@ -44,6 +44,8 @@ __all__ = ["Difference", "Rules", "compare", "missing", "same"]
 _EXACT = (str, bytes, torch.dtype)
 _MAX_DEPTH = 32
 _FEW = 1 << 20
+_USUAL = frozenset({torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool})
+"""Dtypes for which torch has every operation; floats of 8 bits, say, cannot be compared."""
 _STANDARD = {dtype: TOLERANCES[str(dtype).removeprefix("torch.")] for dtype in (torch.float32, torch.float64)}
 """Default ``(rtol, atol)`` of the dtypes for which the short way is taken."""
 
@@ -156,14 +158,13 @@ def _surely_close(got: Any, expected: torch.Tensor, rules: Rules) -> bool:
     """
     if (
         not is_tensor(got)
+        or got.dtype not in _USUAL
         or got.dtype != expected.dtype
         or got.shape != expected.shape
         or not (got.is_cpu and expected.is_cpu)
         or got.layout != torch.strided
         or expected.layout != torch.strided
         or not 0 < got.numel() <= _FEW
-        or got.is_quantized
-        or expected.is_quantized
     ):
         return False
     with torch.no_grad():

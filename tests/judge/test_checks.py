@@ -873,3 +873,11 @@ def test_the_short_way_of_comparing_floats_too(got, near, rtol, exact):
         assert found == compare_module._compare_numeric(got, expected, about, rules)
         quiet = compare_module.compare(got, expected, about, replace(rules, quiet=True))
         assert (quiet is None) is (found is None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.bfloat16, torch.uint16, torch.complex64])
+def test_dtypes_that_torch_itself_cannot_compare_are_compared(dtype):
+    value = torch.tensor([0.0, 1.0]).to(dtype)
+    about = compare_module.Subject("it")
+    assert compare_module.compare(value, value.clone(), about, compare_module.Rules()) is None
+    assert compare_module.compare(value, torch.tensor([0.0, 2.0]).to(dtype), about, compare_module.Rules())
