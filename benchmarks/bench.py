@@ -1,6 +1,6 @@
 """How fast this engine, stock nbgrader and Otter-Grader grade the same class (``make bench``).
 
-    python -m benchmarks.bench                                  # about half an hour on two cores
+    python -m benchmarks.bench                                  # all three assignments
     python -m benchmarks.bench --quick                          # a small class, one round
     python -m benchmarks.bench --assignment ex1_tensors --students 100 --rounds 5
     python -m benchmarks.bench --data-home DIR                  # scikit-learn's data home with the full MNIST
