@@ -99,7 +99,10 @@ def grade(
         clean_up(course)
         return
     runner = Runner(course, Conditions(limits, secret, device_of(device), sandbox, data), todo)
-    yield from runner.store(runner.results(workers), on_start)
+    try:
+        yield from runner.store(runner.results(workers), on_start)
+    finally:
+        runner.close()
 
 
 class Runner:
@@ -111,11 +114,12 @@ class Runner:
         # Read before the judge reads the same files, and compared once it has.
         self._before = {name: self._keys.shared(name) for name in sorted({job.assignment for job in todo})}
         self._stable: bool | None = None
+        self._running: Iterator[SubmissionResult] | None = None
 
     def results(self, workers: int) -> Iterator[SubmissionResult]:
-        """Grade; nothing is stored."""
+        """Grade; nothing is stored. The judges start at once: they import, as the caller does meanwhile."""
         conditions = self.conditions
-        for result in grade_submissions(
+        self._running = grade_submissions(
             self.course,
             self.todo,
             workers=workers,
@@ -124,7 +128,17 @@ class Runner:
             device=conditions.device,
             sandbox=conditions.sandbox,
             data=conditions.data,
-        ):
+        )
+        return self._watched(self._running)
+
+    def close(self) -> None:
+        """End the judges, where they have not come to their end."""
+        close = getattr(self._running, "close", None)
+        if close is not None:
+            close()
+
+    def _watched(self, results: Iterable[SubmissionResult]) -> Iterator[SubmissionResult]:
+        for result in results:
             if self._stable is None:
                 self._stable = all(self._keys.shared(name) == was for name, was in self._before.items())
             yield result

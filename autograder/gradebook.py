@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from autograder import exchanged, ledger
+from autograder import exchanged, ledger, nbgrader_models
 from autograder.errors import GradebookError, StorageError
 from autograder.gradebook_db import Score, database_errors, open_gradebook, require_gradebook, scores
 from autograder.gradebook_files import (
@@ -75,9 +75,7 @@ class Recorder:
     def __enter__(self) -> Self:
         require_gradebook(self._path)
         self._check_access()
-        from nbgrader import api  # here: it takes a second
-
-        self._api = api
+        self._api = nbgrader_models.api()
         with self._told():
             self._gradebook = open_gradebook(self._path, self._busy_s, writer=True)
             self._execute(ledger.CREATE)  # a database that is locked or broken says so before any grading

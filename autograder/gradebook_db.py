@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from autograder import nbgrader_models
 from autograder.errors import GradebookError, StorageError, UsageError
 from autograder.layout import Course
 
@@ -43,10 +44,9 @@ def open_gradebook(path: Path, busy_s: float, *, writer: bool = False) -> Any:
     A ``writer`` has each of its transactions locked from its first statement on, so that what it reads is
     what it changes.
     """
-    from nbgrader.api import Gradebook
     from sqlalchemy import event
 
-    gradebook = Gradebook(f"sqlite:///{path}", "")  # "": do not add a course
+    gradebook = nbgrader_models.api().Gradebook(f"sqlite:///{path}", "")  # "": do not add a course
     gradebook.db.remove()
     gradebook.engine.dispose()
 
@@ -96,32 +96,31 @@ def scores(course: Course, assignment: str) -> tuple[Score, ...]:
     """Scores of all submissions to ``assignment``, by student id. ``late_penalty`` is taken off already."""
     path = course.gradebook_path
     require_gradebook(path)
-    from nbgrader.api import MissingEntry, Student, SubmittedAssignment
-
+    api = nbgrader_models.api()
     with database_errors(path):
         gradebook = open_gradebook(path, 30.0)
         try:
             try:
                 row = gradebook.find_assignment(assignment)
-            except MissingEntry:
+            except api.MissingEntry:
                 raise UsageError(f"assignment {assignment} is not in {path}") from None
             columns = (
-                Student.id,
-                Student.first_name,
-                Student.last_name,
-                Student.email,
-                Student.lms_user_id,
-                SubmittedAssignment.score,
-                SubmittedAssignment.max_score,
-                SubmittedAssignment.late_submission_penalty,
-                SubmittedAssignment.needs_manual_grade,
-                SubmittedAssignment.timestamp,
+                api.Student.id,
+                api.Student.first_name,
+                api.Student.last_name,
+                api.Student.email,
+                api.Student.lms_user_id,
+                api.SubmittedAssignment.score,
+                api.SubmittedAssignment.max_score,
+                api.SubmittedAssignment.late_submission_penalty,
+                api.SubmittedAssignment.needs_manual_grade,
+                api.SubmittedAssignment.timestamp,
             )
             found = (
                 gradebook.db.query(*columns)
-                .join(SubmittedAssignment, SubmittedAssignment.student_id == Student.id)
-                .filter(SubmittedAssignment.assignment_id == row.id)
-                .order_by(Student.id)
+                .join(api.SubmittedAssignment, api.SubmittedAssignment.student_id == api.Student.id)
+                .filter(api.SubmittedAssignment.assignment_id == row.id)
+                .order_by(api.Student.id)
                 .all()
             )
         finally:

@@ -42,7 +42,8 @@ def grade_submissions(
     sandbox: bool = True,
     data: str = "auto",
 ) -> Iterator[SubmissionResult]:
-    """Grade ``jobs`` with ``workers`` judge processes; results come in the order in which they are done.
+    """Grade ``jobs`` with ``workers`` judge processes; results come in the order in which they are done. The
+    processes start at once, before the first result is asked for.
 
     ``secret`` seeds the hidden inputs together with the student's id; ``data`` is which data sets to use,
     one of :data:`autograder.datasets.CHOICES`.
@@ -52,7 +53,7 @@ def grade_submissions(
     """
     names = tuple(sorted({job.assignment for job in jobs}))
     setup = Setup(course, names, limits, device_of(device), sandbox, secret, data=data)
-    yield from _run(setup, list(jobs), workers)
+    return _run(setup, list(jobs), workers)
 
 
 def check_files(
@@ -124,6 +125,7 @@ class Pool:
     def __init__(self, setup: Setup, workers: int) -> None:
         self._idle: set[Connection] = set()
         self._error: BaseException | None = None
+        self._ready = False
         self._master: BaseProcess | None = None
         self._connections = resident.connect(setup, workers)
         if not self._connections:
@@ -150,6 +152,8 @@ class Pool:
             connection.close()
         if self._master is None:
             return
+        if not self._ready:  # it is still importing, and nobody waits for what it would grade
+            self._master.kill()
         self._master.join(5.0)
         if self._master.is_alive():
             self._master.kill()
@@ -188,6 +192,7 @@ class Pool:
                 if kind == "error":
                     self._error = value  # what a later call meets too
                     raise value
+                self._ready = True
                 running.pop(connection, None)
                 idle.add(connection)
                 if kind == "result":
@@ -195,6 +200,25 @@ class Pool:
 
 
 def _run(setup: Setup, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
-    if jobs:
-        with Pool(setup, min(workers, len(jobs))) as pool:
-            yield from pool.map(jobs)
+    return _Results(Pool(setup, min(workers, len(jobs))), jobs) if jobs else iter(())
+
+
+class _Results(Iterator[Any]):
+    """What a pool of their own gives for ``jobs``. Unlike a generator's, its :meth:`close` ends the pool even
+    if nothing has been asked for yet."""
+
+    def __init__(self, pool: Pool, jobs: Sequence[Any]) -> None:
+        self._pool: Pool | None = pool
+        self._found = pool.map(jobs)
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._found)
+        except BaseException:  # the end, too
+            self.close()
+            raise
+
+    def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.__exit__()

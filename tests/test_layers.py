@@ -35,6 +35,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "keys",
         "mutation",
         "devices",
+        "affinity",
         "beside",
         "released",
         "credit",
@@ -44,7 +45,14 @@ LAYERS: dict[int, tuple[str, ...]] = {
     5: ("grading", "records", "outputs", "direct"),
     6: (
         *("display", "feedback_cells", "given", "feedback", "golden", "packing"),
-        *("gradebook", "gradebook_db", "gradebook_files", "gradebook_rows", "gradebook_update"),
+        *(
+            "nbgrader_models",
+            "gradebook",
+            "gradebook_db",
+            "gradebook_files",
+            "gradebook_rows",
+            "gradebook_update",
+        ),
         *("staging", "writing", "ledger", "exchanged", "lateness"),
         *("release", "release_files", "nbgrader_settings", "nbgrader_exchange"),
         *("calibration_files", "timeouts"),

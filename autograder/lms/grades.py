@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import fsum
 from typing import Any
 
-from autograder import ledger
+from autograder import ledger, nbgrader_models
 from autograder.errors import GradebookError, NotebookError, UsageError
 from autograder.gradebook_db import database_errors, open_gradebook, require_gradebook
 from autograder.ipynb import read_bytes, sha256
@@ -128,8 +128,7 @@ class _Rows:
         self.people: dict[str, dict[str, str]] = {}
         self.grades: dict[tuple[str, str, str], Any] = {}
         self.penalties: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        from nbgrader import api  # here: it takes a second
-
+        api = nbgrader_models.api()
         with database_errors(path):
             gradebook = open_gradebook(path, 30.0)
             try:
