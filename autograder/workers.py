@@ -16,6 +16,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from autograder.affinity import one_processor
 from autograder.beside import of_assignment
 from autograder.errors import AutograderError
 from autograder.jobs import FileJob, Job, Setup, lost
@@ -156,11 +157,14 @@ def serve(
     while True:
         job = connection.recv()
         seeds = Seeds(setup.secret, job.student if isinstance(job, Job) else "")
+        # With CUDA the driver's own threads work beside the judge.
+        place = one_processor() if setup.device == "cpu" else contextlib.nullcontext()
         try:
-            if isinstance(job, Job):
-                result: Any = _submission(grader, job, notebooks[job.assignment], seeds)
-            else:
-                result = (job, _file(grader, job, notebooks[job.assignment], seeds))
+            with place:
+                if isinstance(job, Job):
+                    result: Any = _submission(grader, job, notebooks[job.assignment], seeds)
+                else:
+                    result = (job, _file(grader, job, notebooks[job.assignment], seeds))
         except Exception as error:  # whatever it is, it is ours, and costs this submission only
             _log.exception("%s could not be graded", job.path)
             result = lost(job, f"the judge failed ({type(error).__name__}: {error})")

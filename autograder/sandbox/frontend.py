@@ -297,6 +297,13 @@ class Frontend:
         os.dup2(null, 0)
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as the process
 
+    @contextlib.contextmanager
+    def streams(self) -> Iterator[None]:
+        """What the body prints goes to the sink, as it does in a sandbox."""
+        out, err = _Stream("stdout", self.sink, 1), _Stream("stderr", self.sink, 2)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+
     def run_cell(
         self, source: str, *, wall_s: float, output_bytes: int, pristine: bool = False
     ) -> dict[str, Any]:

@@ -14,19 +14,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgpack
 
+from autograder.affinity import own_processors
 from autograder.datasets import SAMPLES, DataSets
 from autograder.errors import SandboxError, SandboxUnavailable
 from autograder.limits import Limits
 from autograder.sandbox import cgroup, jail
-from autograder.sandbox.client import READ_AHEAD, Sandbox
 from autograder.sandbox.stored import store
 from autograder.sandbox.warmup import PARTS
 from autograder.stages import Stages
-from autograder.wire import Bounds, Channel
+
+if TYPE_CHECKING:
+    from autograder.sandbox.client import Sandbox
 
 __all__ = ["Zygote"]
 
@@ -157,6 +159,10 @@ class Zygote:
 
         :raises SandboxUnavailable: it could not be set up (our fault or the machine's, not the student's).
         """
+        # Here, as both import torch: the zygote does so too, beside us, once it has been launched.
+        from autograder.sandbox.client import READ_AHEAD, Sandbox
+        from autograder.wire import Bounds, Channel
+
         wire_ours, wire_theirs = socket.socketpair()
         status_ours, status_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         uid = _UID_BASE + (os.getpid() * 1000 + next(self._numbers)) % _UID_SPAN
@@ -164,7 +170,8 @@ class Zygote:
         with stages("control group"):
             group = self._cgroup(limits)
         fields = {"seed": seed, "uid": uid, "limits": asdict(limits), "execution": execution}
-        request = msgpack.packb({**fields, "watch_memory": group is None})
+        cpus = own_processors()
+        request = msgpack.packb({**fields, "watch_memory": group is None, "cpus": sorted(cpus)})
         with wire_theirs, status_theirs:
             fds = array.array("i", [wire_theirs.fileno(), status_theirs.fileno()])
             try:

@@ -52,8 +52,8 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
         torch.set_num_interop_threads(1)
     matplotlib.use("module://matplotlib_inline.backend_inline")
 
-    import autograder.sandbox.agent  # noqa: F401 - children need it, and the repository will be out of sight
     from autograder.sandbox.frontend import Frontend
+    from autograder.sandbox.rehearsal import rehearse
 
     frontend = Frontend()
     frontend.inline_figures()
@@ -74,9 +74,7 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
     if "sklearn" in parts:
         _sklearn(np)
     _figure(np)
-    for source in ("import math\n1 + 1", "1 / 0"):
-        frontend.run_cell(source, wall_s=60, output_bytes=1 << 16)
-    frontend.forget()
+    rehearse(frontend)
     return frontend
 
 

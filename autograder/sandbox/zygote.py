@@ -6,10 +6,10 @@ student code, and it is started with an empty environment, so that nothing worth
 its children inherit.
 
 Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution,
-watch_memory}`` and two descriptors, the sandbox's end of the wire and a status socket. On the status socket
-it sends ``{pid}`` with a pidfd, ``{memory_kills}`` when it had to end a process of the sandbox for want of
-memory (see :mod:`autograder.sandbox.watch`), and ``{status, maxrss_kb, cpu_s}`` when the child has ended.
-Closing the status socket kills it.
+watch_memory, cpus}`` and two descriptors, the sandbox's end of the wire and a status socket. On the status
+socket it sends ``{pid}`` with a pidfd, ``{memory_kills}`` when it had to end a process of the sandbox for
+want of memory (see :mod:`autograder.sandbox.watch`), and ``{status, maxrss_kb, cpu_s}`` when the child has
+ended. Closing the status socket kills it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ import msgpack
 from autograder.errors import SandboxDied
 from autograder.limits import Limits
 from autograder.sandbox import jail, linux, served, watch
+from autograder.sandbox.compaction import fill_holes
 from autograder.sandbox.warmup import warm_up
 
 __all__ = ["ENVIRONMENT", "main"]
@@ -103,6 +104,7 @@ def main(arguments: list[str]) -> int:
     if threads != 1:
         raise SystemExit(f"zygote: {threads} threads after the warm-up; a fork would lose all but one")
     gc.collect()
+    fill_holes()
     # Huge pages cut the time of a fork of this large heap to a third.
     collapsed_mb = linux.collapse_heap()
     gc.freeze()
@@ -197,6 +199,9 @@ def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) ->
         from autograder.wire import Bounds, Channel
 
         limits = Limits(**fields["limits"])
+        if fields["cpus"]:  # those of its judge: see autograder.affinity
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, fields["cpus"])
         # Mapping a data set takes address space, though no memory; notebook and check may both do it twice.
         limits = replace(limits, memory_mb=limits.memory_mb + 4 * warm.data_mb)
         _reopen(warm.data_fds)
