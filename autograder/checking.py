@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autograder import console, schedule
+from autograder import schedule
 from autograder.config import Config
 
 __all__ = ["check"]
@@ -16,24 +16,23 @@ __all__ = ["check"]
 def check(options: argparse.Namespace, settings: Config) -> int:
     """Grade files without a gradebook; the exit code."""
     choice = options.data or settings.data
+    found = schedule.check_files(
+        settings.course,
+        options.assignment,
+        options.notebooks,
+        limits=settings.limits,
+        seed=options.seed,
+        device=options.device,
+        sandbox=not options.unsafe_no_sandbox,
+        data=choice,
+    )
+    from autograder import console  # which imports rich: while the judge works
+
     console.say_data(settings, [options.assignment], choice)
     results = []
     printer = console.console()
     pages = _page_names(options.notebooks)
-    for path, result in zip(
-        options.notebooks,
-        schedule.check_files(
-            settings.course,
-            options.assignment,
-            options.notebooks,
-            limits=settings.limits,
-            seed=options.seed,
-            device=options.device,
-            sandbox=not options.unsafe_no_sandbox,
-            data=choice,
-        ),
-        strict=True,
-    ):
+    for path, result in zip(options.notebooks, found, strict=True):
         results.append(result)
         if not options.json:
             printer.print(console.notebook_report(result, str(path)))

@@ -70,14 +70,20 @@ def check_files(
     data: str = "auto",
 ) -> Iterator[NotebookResult]:
     """Grade notebook files without a gradebook, in the order of ``paths``. ``seed`` (default 0) seeds the
-    hidden inputs."""
+    hidden inputs. The judges start at once, before the first result is asked for."""
     setup = Setup(
         course, (assignment,), limits, device_of(device), sandbox, secret_of(seed or 0), execution, data
     )
+    jobs = [FileJob(assignment, path) for path in dict.fromkeys(paths)]
+    return _in_order(_run(setup, jobs, workers), paths)
+
+
+def _in_order(
+    results: Iterator[tuple[FileJob, NotebookResult]], paths: Sequence[Path]
+) -> Iterator[NotebookResult]:
     done: dict[Path, NotebookResult] = {}
     order = deque(paths)
-    for result in _run(setup, [FileJob(assignment, path) for path in dict.fromkeys(paths)], workers):
-        job, notebook = result
+    for job, notebook in results:
         done[job.path] = notebook
         while order and order[0] in done:
             yield done[order.popleft()]
@@ -128,6 +134,8 @@ class Pool:
         self._ready = False
         self._master: BaseProcess | None = None
         self._connections = resident.connect(setup, workers)
+        self._waiting_for = set(self._connections)
+        """Workers of a warm judge that have not said yet that they are there: they can be given a job."""
         if not self._connections:
             self._start(setup, workers)
         self._alive = set(self._connections)
@@ -137,8 +145,9 @@ class Pool:
         pairs = [context.Pipe() for _ in range(max(1, workers))]
         self._connections = [ours for ours, _ in pairs]
         theirs = [end for _, end in pairs]
+        # "daemon": where an error keeps anybody from closing this, the interpreter ends it at its own end.
         self._master = context.Process(
-            target=master, args=(setup, theirs, os.getpid()), name="autograder-judge"
+            target=master, args=(setup, theirs, os.getpid()), name="autograder-judge", daemon=True
         )
         self._master.start()
         for end in theirs:
@@ -165,17 +174,26 @@ class Pool:
         return bool(self._alive) and (self._master is None or self._master.is_alive())
 
     def map(self, jobs: Sequence[Any]) -> Iterator[Any]:
-        """Results of ``jobs``, as they are done."""
+        """Results of ``jobs``, as they are done. Workers that are free begin at once."""
         waiting: deque[Any] = deque(jobs)
         running: dict[Connection, Any] = {}
+        self._hand_out(self._waiting_for, waiting, running)
+        self._hand_out(self._idle, waiting, running)
+        return self._collect(waiting, running)
+
+    @staticmethod
+    def _hand_out(free: set[Connection], waiting: deque[Any], running: dict[Connection, Any]) -> None:
+        for connection in list(free):
+            if waiting and connection not in running:
+                free.discard(connection)
+                running[connection] = waiting.popleft()
+                with contextlib.suppress(OSError):  # it has ended: the wait for an answer tells
+                    connection.send(running[connection])
+
+    def _collect(self, waiting: deque[Any], running: dict[Connection, Any]) -> Iterator[Any]:
         idle, alive = self._idle, self._alive
         while waiting or running:
-            for connection in list(idle):
-                if waiting:
-                    idle.discard(connection)
-                    running[connection] = waiting.popleft()
-                    with contextlib.suppress(OSError):  # it has ended: the wait below tells
-                        connection.send(running[connection])
+            self._hand_out(idle, waiting, running)
             if not alive:
                 raise self._error or SandboxUnavailable(
                     "all judge processes ended unexpectedly; run the command again with --debug"
@@ -193,6 +211,9 @@ class Pool:
                     self._error = value  # what a later call meets too
                     raise value
                 self._ready = True
+                if kind == "ready" and connection in running:
+                    continue  # it has its job already
+                self._waiting_for.discard(connection)
                 running.pop(connection, None)
                 idle.add(connection)
                 if kind == "result":

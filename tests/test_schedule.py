@@ -78,10 +78,11 @@ def test_a_file_outside_the_gradebook_is_lost_alone_too(caplog):
     assert good.name == "good" and good.score == samples.typical().score
 
 
-def pool_of(*connections):
-    """A pool whose workers have the other ends of these connections."""
+def pool_of(*connections, warm=False):
+    """A pool whose workers have the other ends of these connections; ``warm``: of a judge that runs already."""
     pool = object.__new__(schedule.Pool)
-    pool._alive, pool._idle, pool._error = set(connections), set(), None
+    pool._alive, pool._idle, pool._error, pool._ready = set(connections), set(), None, False
+    pool._waiting_for = set(connections) if warm else set()
     return pool
 
 
@@ -109,3 +110,16 @@ def test_a_worker_that_ends_costs_the_job_it_was_busy_with_and_no_other():
     thread.join(10)
     assert first.student == "s0" and first.outcome is Outcome.ENGINE_ERROR
     assert others == ["s1", "s2", "s3"]
+
+
+def test_a_worker_of_a_warm_judge_has_its_job_before_anybody_asks_for_a_result():
+    ours, theirs = Pipe()
+    results = pool_of(ours, warm=True).map([job("s0"), job("s1")])
+    assert theirs.poll(5) and theirs.recv().student == "s0"
+    theirs.send(("ready", None))  # comes late: it is no second chance for a job
+    theirs.send(("result", "s0"))
+    assert next(results) == "s0"
+    assert not theirs.poll()
+    theirs.send(("result", "s1"))
+    assert list(results) == ["s1"]
+    assert theirs.recv().student == "s1"
