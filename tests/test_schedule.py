@@ -79,7 +79,7 @@ def test_a_file_outside_the_gradebook_is_lost_alone_too(caplog):
 
 
 def pool_of(*connections, warm=False):
-    """A pool whose workers have the other ends of these connections; ``warm``: of a judge that runs already."""
+    """A pool whose workers have the other ends of these connections. ``warm``: those of a warm judge."""
     pool = object.__new__(schedule.Pool)
     pool._alive, pool._idle, pool._error, pool._ready = set(connections), set(), None, False
     pool._waiting_for = set(connections) if warm else set()
