@@ -202,8 +202,8 @@ class Pool:
                 try:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
-                    alive.discard(connection)
-                    idle.discard(connection)
+                    for those in (alive, idle, self._waiting_for):
+                        those.discard(connection)
                     if connection in running:
                         yield lost(running.pop(connection))
                     continue
