@@ -54,8 +54,9 @@ def _claimed(cpus: frozenset[int]) -> Iterator[int | None]:
     if len(cpus) < 2 or sys.platform != "linux":
         yield None
         return
+    here = int(ctypes.CDLL(None).sched_getcpu())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
-        for cpu in sorted(cpus, key=lambda cpu: cpu != _current()):  # where it runs now, if it can stay
+        for cpu in sorted(cpus, key=lambda cpu: cpu != here):  # where it runs now, if it can stay
             if _bound(claim, f"\0autograder-judge-{cpu}"):
                 yield cpu
                 return
@@ -68,7 +69,3 @@ def _bound(claim: socket.socket, name: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _current() -> int:
-    return int(ctypes.CDLL(None).sched_getcpu())
