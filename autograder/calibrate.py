@@ -241,7 +241,9 @@ def _print(threshold: Threshold, item: Calibration) -> None:
     console.console().print(table)
     rate = calibration.rate_text(item.false_rejection)
     print(f"predicted false rejections of the worst right variant: {rate}")
-    rejected = [row for row in calibration.rows(threshold, item.variants, item.value) if row.rejected]
+    rejected = [
+        row for row in calibration.rows(threshold, item.kind, item.variants, item.value) if row.rejected
+    ]
     for row in rejected:
         if row.right:
             print(f"warning: {row.rejected} of {row.verdicts} verdicts rejected {row.name}, which is right")

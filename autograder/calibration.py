@@ -67,15 +67,23 @@ def _fit(threshold: Threshold, variant: Variant) -> Fit | None:
     return fit(variant.values, threshold.scale)
 
 
-def _verdict_rate(threshold: Threshold, found: Fit, limit: float) -> float:
-    return verdict_miss_rate(found, limit, higher=threshold.higher, runs=threshold.runs, need=threshold.need)
+def _verdict_rate(threshold: Threshold, kind: str | None, found: Fit, limit: float) -> float:
+    return verdict_miss_rate(
+        found,
+        limit,
+        higher=threshold.higher,
+        runs=threshold.runs,
+        need=threshold.need,
+        sure=threshold.sure_for(kind),
+    )
 
 
-def row(threshold: Threshold, variant: Variant, limit: float) -> Row:
-    """What ``variant`` says about ``limit``."""
+def row(threshold: Threshold, kind: str | None, variant: Variant, limit: float) -> Row:
+    """What ``variant``, measured with data of ``kind``, says about ``limit``."""
     values, found = variant.values, _fit(threshold, variant)
     finite = [value for value in values if isfinite(value)]
-    rejected = sum(not threshold.verdict(seed, limit) for seed in variant.seeds)
+    sure = threshold.sure_for(kind)
+    rejected = sum(not threshold.verdict(seed, limit, sure) for seed in variant.seeds)
     return Row(
         name=variant.name,
         right=variant.right,
@@ -86,17 +94,17 @@ def row(threshold: Threshold, variant: Variant, limit: float) -> Row:
         high=max(finite, default=nan),
         missed=sum(not threshold.passes(value, limit) for value in values),
         single=single_miss_rate(found, limit, higher=threshold.higher) if found else None,
-        verdict=_verdict_rate(threshold, found, limit) if found else None,
+        verdict=_verdict_rate(threshold, kind, found, limit) if found else None,
         verdicts=len(variant.seeds),
         rejected=rejected,
         lost=variant.lost,
     )
 
 
-def rows(threshold: Threshold, variants: Iterable[Variant], limit: float) -> list[Row]:
+def rows(threshold: Threshold, kind: str | None, variants: Iterable[Variant], limit: float) -> list[Row]:
     """A row for each variant: the right ones first, the solution before the others."""
     ordered = sorted(variants, key=lambda one: (not one.right, one.name != "solution", one.name))
-    return [row(threshold, variant, limit) for variant in ordered]
+    return [row(threshold, kind, variant, limit) for variant in ordered]
 
 
 def choose(threshold: Threshold, kind: str | None, variants: Sequence[Variant]) -> tuple[float, float]:
@@ -122,7 +130,7 @@ def choose(threshold: Threshold, kind: str | None, variants: Sequence[Variant]) 
     start = threshold.start_for(kind)
     for steps in count(-1):
         limit = start if steps < 0 else threshold.loosened(start, steps)
-        rate = max(_verdict_rate(threshold, found, limit) for found in fits)
+        rate = max(_verdict_rate(threshold, kind, found, limit) for found in fits)
         if rate <= GOAL:
             return limit, rate
         if steps >= _MAX_STEPS or (threshold.higher and threshold.scale != "real" and limit <= 0):

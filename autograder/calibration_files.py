@@ -89,15 +89,18 @@ def _put(path: Path, data: bytes) -> None:
 
 def title(threshold: Threshold, item: Calibration) -> str:
     """ "moons_accuracy ≥ 93 % (sample, cpu)"."""
-    sign = "≥" if threshold.higher else "≤"
     where = ", ".join(filter(None, (item.kind and f"data {item.kind}", item.device)))
-    return f"{threshold.name} {sign} {threshold.text(item.value)} ({where})"
+    return f"{threshold.name} {_sign(threshold)} {threshold.text(item.value)} ({where})"
+
+
+def _sign(threshold: Threshold) -> str:
+    return "≥" if threshold.higher else "≤"
 
 
 def cells(threshold: Threshold, item: Calibration) -> list[tuple[str, ...]]:
     """The lines below :data:`HEADINGS`."""
     made = []
-    for row in rows(threshold, item.variants, item.value):
+    for row in rows(threshold, item.kind, item.variants, item.value):
         lost = f", {row.lost} ended otherwise" if row.lost else ""
         made.append(
             (
@@ -125,9 +128,11 @@ def page(thresholds: Thresholds) -> str:
         f"![Values of single runs and thresholds](./{name}.png)",
     ]
     for threshold, item in _current(thresholds):
-        rule = "A verdict is one run."
+        rule, sign = "A verdict is one run.", _sign(threshold)
         if threshold.runs > 1:
-            rule = f"A verdict takes {threshold.need} of {threshold.runs} runs."
+            rule = f"A verdict takes {threshold.need} of {threshold.runs} runs"
+            sure = threshold.sure_for(item.kind)
+            rule += "." if sure is None else f", or one with {sign} {threshold.text(sure)}."
         wish = threshold.start_for(item.kind)
         asked = "as wished" if item.value == wish else f"loosened from {threshold.text(wish)}"
         versions = ", ".join(f"{library} {version}" for library, version in sorted(item.versions.items()))
@@ -167,7 +172,7 @@ def picture(thresholds: Thresholds) -> bytes:
 
 
 def _panel(axes: Axes, threshold: Threshold, item: Calibration) -> None:
-    shown = rows(threshold, item.variants, item.value)
+    shown = rows(threshold, item.kind, item.variants, item.value)
     values = {variant.name: variant.values for variant in item.variants}
     places = [transformed(item.value, threshold.scale)]
     for line, row in enumerate(reversed(shown)):

@@ -87,15 +87,20 @@ def single_miss_rate(found: Fit, limit: float, *, higher: bool) -> float:
     return found.not_finite + (1 - found.not_finite) * float(stdtr(found.n - 1, t))
 
 
-def verdict_miss_rate(found: Fit, limit: float, *, higher: bool, runs: int, need: int) -> float:
-    """Probability that fewer than ``need`` of the next ``runs`` values reach ``limit``."""
+def verdict_miss_rate(
+    found: Fit, limit: float, *, higher: bool, runs: int, need: int, sure: float | None = None
+) -> float:
+    """Probability that fewer than ``need`` of the next ``runs`` values reach ``limit``, and none before that
+    is certain reaches ``sure``."""
     import numpy as np
     from scipy.special import gammaln, ndtr
 
     distance, degrees = found.distance(limit, higher), found.n - 1
-    if math.isinf(distance):
+    beyond = math.inf if sure is None else found.distance(sure, higher)
+    if math.isinf(distance):  # then all values are equal
         miss = found.not_finite if distance < 0 else 1.0
-        return float(binomial_tail(np.asarray(miss), runs, need))
+        settled = 1 - miss if sure is not None and beyond < 0 else 0.0
+        return float(binomial_tail(np.asarray(miss), runs, need, np.asarray(settled)))
     # u = sd / true deviation is chi over sqrt(degrees) distributed; given it, the true mean is normal around
     # the measured one. Both are integrated: trapezoids over u, Gauss and Hermite over the mean.
     width = 12 / math.sqrt(2 * degrees)
@@ -103,15 +108,26 @@ def verdict_miss_rate(found: Fit, limit: float, *, higher: bool, runs: int, need
     log_density = (degrees - 1) * np.log(u) - degrees * u**2 / 2
     log_density += math.log(2) + degrees / 2 * math.log(degrees / 2) - gammaln(degrees / 2)
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NORMAL_NODES)
-    away = distance * u[:, None] + nodes[None, :] / math.sqrt(found.n)
-    miss = found.not_finite + (1 - found.not_finite) * ndtr(away)
-    rates = binomial_tail(miss, runs, need) @ weights / math.sqrt(2 * math.pi)
+    of_mean = nodes[None, :] / math.sqrt(found.n)
+
+    def missed(away: float) -> np.ndarray[Any, Any]:
+        tail: np.ndarray[Any, Any] = ndtr(away * u[:, None] + of_mean)
+        return found.not_finite + (1 - found.not_finite) * tail
+
+    settled_rate = 1 - missed(beyond) if sure is not None else 0.0
+    rates = binomial_tail(missed(distance), runs, need, settled_rate) @ weights / math.sqrt(2 * math.pi)
     return float(min(1.0, np.trapezoid(rates * np.exp(log_density), u)))
 
 
-def binomial_tail(miss: np.ndarray[Any, Any], runs: int, need: int) -> np.ndarray[Any, Any]:
-    """Probability that fewer than ``need`` of ``runs`` hit, where each misses with probability ``miss``."""
+def binomial_tail(
+    miss: np.ndarray[Any, Any], runs: int, need: int, settled: np.ndarray[Any, Any] | float = 0.0
+) -> np.ndarray[Any, Any]:
+    """Probability that fewer than ``need`` of ``runs`` hit, where each misses with probability ``miss``. With
+    probability ``settled`` a run is a hit that is enough by itself, if it is made at all: none is made after
+    so many misses that the rest does not matter.
+    """
+    last = runs - need + 1  # the miss after which ``need`` hits cannot be reached any more
     total = 0.0 * miss
     for hits in range(need):
-        total = total + math.comb(runs, hits) * (1 - miss) ** hits * miss ** (runs - hits)
+        total = total + math.comb(last - 1 + hits, hits) * (1 - miss - settled) ** hits * miss**last
     return total

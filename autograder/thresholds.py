@@ -11,6 +11,7 @@
     runs = 3                       # single runs (seeds) of one verdict
     need = 2                       # how many must reach the threshold
     start = { sample = 0.88, full = 0.95 }      # the course's wish; one number where it is the same for all
+    sure = { sample = 0.93, full = 0.96 }       # a single run that reaches this settles it (may be left out)
     digits = 2                     # a loosened threshold has this many decimals
     scale = "share"                # "share" (0 to 1), "positive" or "real"; guessed where it is left out
     wrong = ["evaluate-no_zero_grad"]           # golden submissions that are known to be bad
@@ -50,15 +51,15 @@ DECLARATION: Final = "thresholds.toml"
 CALIBRATION: Final = "calibration.json"
 _FORMAT: Final = 1
 _REQUIRED: Final = ("task", "check", "better", "runs", "need", "start")
-_KEYS: Final = frozenset({*_REQUIRED, "about", "data", "digits", "scale", "right", "wrong"})
+_KEYS: Final = frozenset({*_REQUIRED, "about", "data", "digits", "scale", "sure", "right", "wrong"})
 _KINDS: Final = {"mnist": ("sample", "full"), "california": ("full",)}
 _SCALES: Final = ("share", "positive", "real")
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """One declared threshold. ``start`` is by data kind, "" where it is the same for all; ``right`` None
-    stands for every golden submission that answers the task and gets full marks."""
+    """One declared threshold. ``start`` and ``sure`` are by data kind, "" where it is the same for all;
+    ``right`` None stands for every golden submission that answers the task and gets full marks."""
 
     name: str
     task: str
@@ -73,6 +74,7 @@ class Threshold:
     scale: str
     right: tuple[str, ...] | None
     wrong: tuple[str, ...]
+    sure: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def higher(self) -> bool:
@@ -87,7 +89,7 @@ class Threshold:
     @property
     def declaration(self) -> dict[str, Any]:
         """What a stored value depends on; it is stored with it."""
-        return {
+        made = {
             "task": self.task,
             "check": self.check,
             "better": self.better,
@@ -98,6 +100,7 @@ class Threshold:
             "digits": self.digits,
             "scale": self.scale,
         }
+        return made | ({"sure": dict(self.sure)} if self.sure else {})
 
     def start_for(self, kind: str | None) -> float:
         """The course's wish for a data kind.
@@ -112,16 +115,25 @@ class Threshold:
             )
         return value
 
+    def sure_for(self, kind: str | None) -> float | None:
+        """The value with which a single run settles the verdict; None where none does."""
+        return self.sure.get(kind or "", self.sure.get(""))
+
     def passes(self, value: float, limit: float) -> bool:
         """Whether a single run reached ``limit``; a value that is not finite never does."""
         return math.isfinite(value) and (value >= limit if self.higher else value <= limit)
 
-    def verdict(self, values: Sequence[float], limit: float) -> bool | None:
-        """The verdict of these runs; None while it is open."""
-        hits = sum(self.passes(value, limit) for value in values)
-        if hits >= self.need:
-            return True
-        return False if len(values) - hits > self.runs - self.need else None
+    def verdict(self, values: Sequence[float], limit: float, sure: float | None = None) -> bool | None:
+        """The verdict of these runs; None while it is open. A run that reaches ``sure`` settles it, unless
+        those before it did."""
+        hits = 0
+        for made, value in enumerate(values, 1):
+            hits += self.passes(value, limit)
+            if hits >= self.need or (sure is not None and self.passes(value, sure)):
+                return True
+            if made - hits > self.runs - self.need:
+                return False
+        return None
 
     def loosened(self, value: float, steps: int) -> float:
         """``value`` moved ``steps`` of the last decimal to the lenient side, and rounded to that side."""
@@ -184,12 +196,14 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """The value that a run takes. ``false_rejection`` is None where it was not measured; ``note`` says to
-    the instructor why ``start`` is taken, and is empty where it is not a stopgap."""
+    """The value that a run takes, and the one that is enough by itself. ``false_rejection`` is None where it
+    was not measured; ``note`` says to the instructor why ``start`` is taken, and is empty where it is not a
+    stopgap."""
 
     value: float
     false_rejection: float | None = None
     note: str = ""
+    sure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +234,14 @@ class Thresholds:
         threshold = self.get(name)
         found = self.stored(name, kind, device)
         if found is not None and found.declaration == threshold.declaration:
-            return InUse(found.value, found.false_rejection)
+            return InUse(found.value, found.false_rejection, sure=threshold.sure_for(kind))
         start, options = threshold.start_for(kind), f"--device {device}" + (f" --data {kind}" if kind else "")
         why = f"{DECLARATION} changed since" if found else "this case was never measured"
         return InUse(
             start,
             note=f"{self.assignment}: threshold {name} is the uncalibrated start {start:g}, as {why}; run: "
             f"autograder calibrate {self.assignment} --threshold {name} {options}",
+            sure=threshold.sure_for(kind),
         )
 
 
@@ -262,7 +277,13 @@ def _threshold(path: Path, name: str, entry: Any) -> Threshold:
     runs, need = _whole(where, "runs", entry["runs"], 1, 50), _whole(where, "need", entry["need"], 1, 50)
     if need > runs:
         raise SuiteError(f"{where} need = {need} of runs = {runs} cannot be reached")
-    start = _start(where, entry["start"], data)
+    start = _by_kind(where, "start", entry["start"], data)
+    sure = _by_kind(where, "sure", entry["sure"], data) if "sure" in entry else {}
+    for kind, value in sure.items():
+        wishes = [start[kind]] if kind in start else start.values()
+        for wish in wishes:
+            if not (value > wish if better == "higher" else value < wish):
+                raise SuiteError(f"{where} sure = {value:g} has to be better than start = {wish:g}")
     shares = all(0 < value < 1 for value in start.values())
     guess = "share" if better == "higher" and shares else "positive" if min(start.values()) > 0 else "real"
     scale = _one_of(where, "scale", entry.get("scale", guess), _SCALES)
@@ -282,18 +303,19 @@ def _threshold(path: Path, name: str, entry: Any) -> Threshold:
         scale=scale,
         right=_names(where, "right", entry["right"]) if "right" in entry else None,
         wrong=_names(where, "wrong", entry.get("wrong", [])),
+        sure=sure,
     )
 
 
-def _start(where: str, value: Any, data: str | None) -> dict[str, float]:
+def _by_kind(where: str, key: str, value: Any, data: str | None) -> dict[str, float]:
     found = value if isinstance(value, dict) else {"": value}
     if isinstance(value, dict) and (not value or not set(value) <= set(_KINDS.get(data or "", ()))):
         known = ", ".join(f"{kind} = …" for kind in _KINDS.get(data or "", ()))
         table = f" or a table {{ {known} }}" if known else ""
-        raise SuiteError(f"{where} start is one number{table}, not {value!r}")
+        raise SuiteError(f"{where} {key} is one number{table}, not {value!r}")
     for number in found.values():
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-            raise SuiteError(f"{where} start must be a finite number, not {number!r}")
+            raise SuiteError(f"{where} {key} must be a finite number, not {number!r}")
     return {kind: float(number) for kind, number in sorted(found.items(), reverse=True)}
 
 

@@ -34,6 +34,30 @@ def test_the_binomial_tail_is_that_of_the_rule():
     assert binomial_tail(miss, 4, 4) == pytest.approx(1 - (1 - miss) ** 4)
 
 
+@pytest.mark.parametrize(("runs", "need"), [(1, 1), (3, 2), (5, 3), (4, 4)])
+@pytest.mark.parametrize(("low", "high"), [(-0.5, 1.0), (0.3, 0.4), (0.2, 3.0)])
+def test_a_run_that_settles_the_verdict_is_in_the_prediction(runs, need, low, high):
+    rng, repeats = np.random.default_rng(7), 20_000
+    values = rng.normal(size=(repeats, runs))
+    rule = threshold(runs=runs, need=need)
+    seen = float(np.mean([not rule.verdict(row, low, high) for row in values.tolist()]))
+    miss, settled = 0.5 * math.erfc(-low / math.sqrt(2)), 0.5 * math.erfc(high / math.sqrt(2))
+    right = float(binomial_tail(np.asarray(miss), runs, need, settled))
+    assert right == pytest.approx(seen, abs=5 * math.sqrt(0.25 / repeats))
+    if runs == 3:
+        found = fit(rng.normal(size=2000).tolist(), "real")  # so many that they leave nothing open
+        predicted = verdict_miss_rate(found, low, higher=True, runs=runs, need=need, sure=high)
+        assert predicted == pytest.approx(right, abs=0.05)
+
+
+def test_values_without_spread_settle_it_or_do_not():
+    found = fit([0.9, 0.9, 0.9, math.nan], "share")
+    rate = {
+        sure: verdict_miss_rate(found, 0.8, higher=True, runs=3, need=2, sure=sure) for sure in (0.85, 0.95)
+    }
+    assert rate == {0.85: pytest.approx(0.25**2), 0.95: pytest.approx(0.25**2 * (1 + 2 * 0.75))}
+
+
 @pytest.mark.parametrize("n", [3, 5, 20, 60])
 @pytest.mark.parametrize("away", [-3.0, -1.0, 0.5])
 def test_one_run_misses_as_students_t_says(n, away):
@@ -109,8 +133,8 @@ def test_a_wish_that_the_worst_right_answer_misses_is_loosened_no_further_than_n
     value, rate = choose(declared, None, all_of_them)
     assert 0.6 < value < 0.91
     assert rate <= GOAL
-    assert max(row(declared, one, value).verdict for one in all_of_them) == rate
-    assert max(row(declared, one, value + 0.01).verdict for one in all_of_them) > GOAL
+    assert max(row(declared, None, one, value).verdict for one in all_of_them) == rate
+    assert max(row(declared, None, one, value + 0.01).verdict for one in all_of_them) > GOAL
     assert choose(declared, None, all_of_them[:1])[0] > value
 
 
@@ -133,10 +157,10 @@ def test_what_cannot_be_calibrated_is_an_error():
 
 def test_a_row_counts_misses_and_rejections():
     seeds = ((0.95, 0.95, 0.1), (0.95, 0.1, math.nan), (0.95,))
-    found = row(threshold(), Variant("odd", True, seeds, 1), 0.9)
+    found = row(threshold(), None, Variant("odd", True, seeds, 1), 0.9)
     assert (found.n, found.missed, found.verdicts, found.rejected, found.lost) == (7, 3, 3, 2, 1)
     assert (found.low, found.high) == (0.1, 0.95)
-    assert row(threshold(), Variant("odd", False, ((),), 1), 0.9).verdict is None
+    assert row(threshold(), None, Variant("odd", False, ((),), 1), 0.9).verdict is None
 
 
 @pytest.mark.parametrize(
@@ -289,7 +313,7 @@ def test_a_course_is_calibrated_from_end_to_end(tiny, capsys):
     assert len(set(variants["solution"].values)) > 40, "every run of every seed has a seed of its own"
     assert variants["solution"].lost == variants["bad"].lost == 0
     assert variants["raises"].lost > 10
-    assert row(found.get("quality"), variants["bad"], 0.9).rejected == 20
+    assert row(found.get("quality"), None, variants["bad"], 0.9).rejected == 20
     assert cli.main(["calibrate", "--check", *where]) == 0
     page = tiny / "docs" / "calibration" / "tiny.md"
     page.write_text("something else")

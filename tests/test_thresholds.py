@@ -199,6 +199,31 @@ def test_the_verdict_falls_as_soon_as_it_is_certain(values, verdict):
     assert threshold().verdict(values, 0.9) is verdict
 
 
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [([0.96], True), ([0.94], None), ([0.1, 0.96], True), ([0.1, 0.1, 0.96], False), ([math.inf], None)],
+)
+def test_a_run_that_is_good_enough_settles_the_verdict(values, verdict):
+    assert threshold().verdict(values, 0.9, 0.95) is verdict
+
+
+def test_what_settles_it_is_better_than_the_threshold(tmp_path):
+    sure = FULL.replace("digits = 2", "sure = { sample = 0.9, full = 0.96 }")
+    found = load(written(tmp_path, sure)).get("accuracy")
+    assert [found.sure_for(kind) for kind in ("sample", "full", None)] == [0.9, 0.96, None]
+    assert load(tmp_path).in_use("accuracy", "full", "cpu").sure == 0.96
+    assert found.declaration["sure"] == {"sample": 0.9, "full": 0.96}
+    for key, value, message in (
+        ("sample = 0.9,", "sample = 0.88,", "sure = 0.88 has to be better than start = 0.88"),
+        ("sample = 0.9,", "other = 0.9,", "sure is one number or a table"),
+        ("{ sample = 0.9, full = 0.96 }", "0.94", "sure = 0.94 has to be better than start = 0.95"),
+    ):
+        with pytest.raises(SuiteError, match=message):
+            load(written(tmp_path, sure.replace(key, value)))
+    with pytest.raises(SuiteError, match=r"sure = 0.8 has to be better than start = 0.7"):
+        load(written(tmp_path, ONE + "sure = 0.8\n"))
+
+
 def test_lower_is_better_and_infinity_is_not():
     rmse = threshold(better="lower", scale="positive", start={"": 0.7})
     assert [rmse.passes(x, 0.7) for x in (0.7, 0.71, -math.inf, math.nan)] == [True, False, False, False]
@@ -247,6 +272,16 @@ def test_a_right_answer_passes_and_stops_early():
     assert check.measured == [("accuracy", 0.95), ("accuracy", 0.93)]
     assert len(set(seeds)) == 2
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_a_run_that_is_good_enough_is_the_only_one():
+    check = calibrator(threshold(sure={"": 0.94}))
+    run, seeds = runs_of(0.95)
+    assert check("accuracy").check(run) is None
+    assert len(seeds) == 1
+    run, seeds = runs_of(0.1, 0.95)
+    assert check("accuracy").check(run) is None
+    assert len(seeds) == 2
 
 
 def test_a_wrong_answer_is_told_values_threshold_and_hint():

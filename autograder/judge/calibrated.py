@@ -118,7 +118,8 @@ class Calibrated:
         called: str = "",
         mistake: str | Callable[[Sequence[float]], str | None] | None = None,
     ) -> None:
-        """Make single runs until ``need`` of ``runs`` is decided, and fail if too few reach the threshold.
+        """Make single runs until ``need`` of ``runs`` is decided, or one is so good that it settles it, and
+        fail if too few reach the threshold.
 
         :param run: one training with the seed it is given (0 to 2**31 - 1; another one for each run, drawn
             for this student); gives the measured value, a float computed in the judge from plain data.
@@ -126,13 +127,14 @@ class Calibrated:
         :param called: what was run, in words, where the last call does not say it.
         :param mistake: id of a known mistake that the message leads with, or a function of the values.
         """
-        threshold, values = self.threshold, list[float]()
+        threshold, values, decided = self.threshold, list[float](), None
         for seed in self.calibrator.seeds(threshold.runs):
             values.append(_number(run(seed), threshold.name))
             self.calibrator.record(threshold.name, values[-1])
-            if threshold.verdict(values, self.value) is not None and not self.calibrator.measuring:
+            decided = threshold.verdict(values, self.value, self.in_use.sure)
+            if decided is not None and not self.calibrator.measuring:
                 break
-        if self.calibrator.measuring or threshold.verdict(values, self.value):
+        if self.calibrator.measuring or decided:
             return
         explanation = self._explanation(values, name or threshold.about or threshold.name)
         found = mistake(values) if callable(mistake) else mistake
