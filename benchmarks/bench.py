@@ -81,7 +81,7 @@ def measure(bench: Bench, sample: int, rounds: int) -> dict[str, Any]:
         kind = datasets.kind_of("mnist")
         if kind != "full":  # stock nbgrader and Otter would fetch the full set from the network
             say(f"{bench.assignment}: no full MNIST here, so the peers are left out (--data-home DIR)")
-            sides = {name: sides[name] for name in ("ours", "floor")}
+            sides = {name: sides[name] for name in ("ours", "warm", "floor")}
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     memory: dict[str, float | None] = {}
     say(f"{bench.assignment}: warming up")
@@ -93,14 +93,14 @@ def measure(bench: Bench, sample: int, rounds: int) -> dict[str, Any]:
         names = list(sides)
         for name in names if number % 2 == 0 else reversed(names):
             few = max(1, sample // 2) if name == "otter" else sample
-            chosen = bench.students if name == "ours" else _turn(bench.students, few, number)
+            chosen = bench.students if name in ("ours", "warm") else _turn(bench.students, few, number)
             began = time.monotonic()
             one = sides[name](chosen, None)
             results[name].append(one.to_json())
             spent = time.monotonic() - began
             say(f"{bench.assignment}: round {number + 1}, {name}: {one.submissions} in {spent:.0f} s")
     for name in sides:
-        if name != "stock_pair":
+        if name not in ("stock_pair", "warm"):
             chosen = bench.students[: max(sample, 8)] if name == "ours" else bench.students[:1]
             memory[name] = sides[name](chosen, Sampler()).peak_mb
     return {

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["Cost", "Sampler", "completions", "pss_mb", "run", "tree"]
+__all__ = ["Cost", "Sampler", "completions", "cpu_s", "pss_mb", "run", "tree"]
 
 _PERIOD_S = 0.1
 
@@ -66,6 +66,16 @@ def tree(pid: int) -> list[psutil.Process]:
         return [top, *top.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds so far of a process, its living descendants, and those that these waited for."""
+    spent = 0.0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            spent += times.user + times.system + times.children_user + times.children_system
+    return spent
 
 
 def pss_mb(process: psutil.Process) -> float:

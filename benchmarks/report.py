@@ -12,6 +12,7 @@ __all__ = ["NAMES", "summary", "text", "write"]
 
 NAMES = {
     "ours": "this engine",
+    "warm": "this engine after `autograder warm`",
     "stock": "stock nbgrader",
     "stock_pair": "two stock nbgrader side by side",
     "otter": "Otter-Grader",

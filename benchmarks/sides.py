@@ -7,11 +7,13 @@ import os
 import statistics
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autograder import resident
 from autograder.gradebook import scores
 from autograder.layout import Course
 from benchmarks import measuring
@@ -22,6 +24,8 @@ from benchmarks.students import Student
 
 __all__ = ["AUTOGRADER", "Bench", "Side"]
 
+_LEAVE_S = 2.0
+"""What a warm judge needs to notice that its workers have ended: their seconds are then its own."""
 AUTOGRADER = str(Path(sys.executable).with_name("autograder"))
 
 
@@ -77,6 +81,29 @@ class Bench:
         if sampler is None:
             self.unchanged_s.append(measuring.run(command, cwd=course.root, log=log).wall_s)
         side = self._side(course, [cost], len(students))
+        return replace(side, wrong=_wrong(students, self._scores(course)), judged=len(students))
+
+    def warm(self, students: Sequence[Student], sampler: Sampler | None = None) -> Side:
+        """The same command while the judge of ``autograder warm`` is there, whose start is not counted.
+        Its memory is not sampled: it is that of :meth:`ours`."""
+        course = hand_in(self._new(), self.assignment, students)
+        log = course.root / "grade.log"
+        command = [AUTOGRADER, "warm", self.assignment, "--course", str(course.root)]
+        started = measuring.run(command, cwd=course.root, log=log)
+        judge = resident.running(course)
+        if started.code != 0 or judge is None:
+            raise SystemExit(f"autograder warm failed:\n{log.read_text()[-3000:]}")
+        try:
+            before = measuring.cpu_s(judge["pid"])
+            command = [AUTOGRADER, "grade", self.assignment, "--course", str(course.root), "--force"]
+            cost = measuring.run(command, cwd=course.root, log=log)
+            time.sleep(_LEAVE_S)
+            spent = measuring.cpu_s(judge["pid"]) - before
+        finally:
+            resident.stop(course)
+        if cost.code != 0:
+            raise SystemExit(f"autograder grade failed:\n{log.read_text()[-3000:]}")
+        side = self._side(course, [replace(cost, cpu_s=cost.cpu_s + spent)], len(students))
         return replace(side, wrong=_wrong(students, self._scores(course)), judged=len(students))
 
     def stock(self, students: Sequence[Student], sampler: Sampler | None = None) -> Side:
@@ -146,7 +173,7 @@ class Bench:
 
     def sides(self) -> dict[str, Callable[[Sequence[Student], Sampler | None], Side]]:
         """All of them by name."""
-        names = ("ours", "stock", "stock_pair", "otter", "floor")
+        names = ("ours", "warm", "stock", "stock_pair", "otter", "floor")
         return {name: getattr(self, name) for name in names}
 
     def _scores(self, course: Course) -> dict[str, float]:
