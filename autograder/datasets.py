@@ -46,6 +46,9 @@ CHOICES: Final = ("auto", "sample", "full")
 """``auto`` takes the full set where this machine has it."""
 
 _CALLS: Final = {"california": rb"fetch_california_housing", "mnist": rb"mnist_784"}
+_PIXEL_MEAN: Final = 0.1307
+_PIXEL_STD: Final = 0.3081
+"""Of all pixels of MNIST, after division by 255."""
 _HELD_BACK: Final = {("mnist", "sample"): 1000, ("mnist", "full"): 5000, ("california", "full"): 3000}
 SAMPLES: Final = Path(__file__).resolve().parent / "samples"
 """The data that the package carries; sandboxes must not see this folder."""
@@ -96,6 +99,17 @@ class Dataset:
     def y(self) -> Any:
         """The targets kept back: (M,) int64 classes, or float64 values in 100,000 dollars."""
         return self.as_fetched(self.all_y[self._kept_back])
+
+    @cached_property
+    def scaled_X(self) -> Any:
+        """:attr:`X` of MNIST, (M, 784), as :meth:`scaled` makes it."""
+        return self.scaled(self.X)
+
+    def scaled(self, pixels: Any) -> Any:
+        """Pixels of MNIST, 0 to 255, as float32: over all digits mean 0 and standard deviation 1."""
+        import numpy as np
+
+        return ((pixels / 255 - _PIXEL_MEAN) / _PIXEL_STD).astype(np.float32)
 
     def as_fetched(self, values: Any) -> Any:
         """``values`` in the type that scikit-learn's fetcher gives."""

@@ -266,7 +266,7 @@ def test_scikit_learns_calls_are_answered(serving):
         "data set is not part of the assignment. Served are: fetch_california_housing(), "
         "fetch_openml('mnist_784', version=1)",
         # what it holds was opened for reading; opened anew for writing, the seals of the memory refuse
-        "['california', 'mnist'] OSError: [Errno 9] Bad file descriptor",
+        "['california', 'mnist', 'mnist_scaled'] OSError: [Errno 9] Bad file descriptor",
         "OSError: [Errno 22] Invalid argument",
         "PermissionError: [Errno 1] Operation not permitted",
     ]
@@ -286,6 +286,40 @@ print(*(hashlib.sha1(row.tobytes()).hexdigest()[:10] for row in {call}.data))
     held = {hashlib.sha1(row.tobytes()).hexdigest()[:10] for row in data.sets[name].X}
     served = printed(sandbox, source).split()
     assert len(served) == data.sets[name].rows and not held & set(served)
+
+
+def test_probes_get_the_same_digits_scaled_and_in_another_order(serving):
+    data, sandbox = serving
+    source = """
+import hashlib
+from autograder.sandbox.served import scaled_mnist
+X, y = scaled_mnist()
+X[0] += 0  # a page of one's own: the next one does not see it
+X[1] = 9
+X, y = scaled_mnist()
+print(X.dtype, y.dtype, X.shape, y.shape, round(float(X.mean()), 1), round(float(X.std()), 1))
+print(*(hashlib.sha1(row.tobytes() + bytes([k])).hexdigest()[:10] for row, k in zip(X, y)))
+"""
+    about, rows = printed(sandbox, source).splitlines()
+    assert about == "float32 int64 (4000, 784) (4000,) 0.0 1.0"
+    mnist = data.mnist
+    X, y = mnist.scaled(mnist.all_X[mnist.served_rows]), mnist.all_y[mnist.served_rows]
+    right = [hashlib.sha1(row.tobytes() + bytes([k])).hexdigest()[:10] for row, k in zip(X, y, strict=True)]
+    assert rows.split() != right and sorted(rows.split()) == sorted(right)
+
+
+def test_a_set_that_cannot_be_written_ends_the_zygote(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    started = []
+    monkeypatch.setattr("autograder.sandbox.launch.fill", full)
+    monkeypatch.setattr(
+        Zygote, "__init__", lambda self, *a, own=Zygote.__init__: (own(self, *a), started.append(self))[0]
+    )
+    with pytest.raises(OSError, match="No space left"):
+        Zygote.launch(data=datasets.load_all(["mnist"], "sample"))
+    assert [zygote.alive for zygote in started] == [False]
 
 
 def test_the_packages_own_copy_is_out_of_sight(serving):

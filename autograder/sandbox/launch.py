@@ -23,7 +23,7 @@ from autograder.datasets import SAMPLES, DataSets
 from autograder.errors import SandboxError, SandboxUnavailable
 from autograder.limits import Limits
 from autograder.sandbox import cgroup, jail
-from autograder.sandbox.stored import store
+from autograder.sandbox.stored import fill, reserve
 from autograder.sandbox.warmup import PARTS
 from autograder.stages import Stages
 
@@ -111,7 +111,8 @@ class Zygote:
             f"import sys; sys.path.append({str(Path(__file__).resolve().parents[2])!r}); "
             "from autograder.sandbox.zygote import main; sys.exit(main(sys.argv[1:]))"
         )
-        stored = store(data or DataSets())
+        data = data or DataSets()
+        stored = reserve(data)
         with theirs, contextlib.ExitStack() as files:
             for item in stored:
                 files.callback(os.close, item.fd)
@@ -124,17 +125,23 @@ class Zygote:
                 pass_fds=(theirs.fileno(), *(item.fd for item in stored)),
                 cwd="/",
             )
-        told = {
-            "chain": chain,
-            "data": [item.fields() for item in stored],
-            "device": device,
-            "font_cache": _font_cache(),
-            "hide": [str(path) for path in (*hide, SAMPLES)],  # the samples hold the rows kept back
-            "parent": os.getpid(),
-            "parts": list(parts),
-        }
-        ours.send(msgpack.packb(told))
-        return cls(process, ours, chain)
+            told = {
+                "chain": chain,
+                "data": [item.fields() for item in stored],
+                "device": device,
+                "font_cache": _font_cache(),
+                "hide": [str(path) for path in (*hide, SAMPLES)],  # the samples hold the rows kept back
+                "parent": os.getpid(),
+                "parts": list(parts),
+            }
+            zygote = cls(process, ours, chain)
+            try:
+                ours.send(msgpack.packb(told))
+                fill(data, stored)  # while the zygote imports: the full MNIST takes a second
+            except BaseException:
+                zygote.close()
+                raise
+        return zygote
 
     def ready(self) -> Zygote:
         """Wait until it is warm; itself."""

@@ -241,16 +241,12 @@ def evaluated(evaluate: Callable[..., Any], layer: Any, X: Any, y: Any, training
 # ---------------------------------------------------------------- real digits
 
 
-def digits(seed: int, mean: float, std: float) -> Any:
+def digits() -> Any:
     """The served digits, shuffled and scaled: (X (N, 784) float32, y (N,) int64) as tensors."""
-    from sklearn.datasets import fetch_openml
+    from autograder.sandbox import served
 
-    bunch = fetch_openml("mnist_784", version=1, as_frame=False)
-    labels = torch.from_numpy(np.asarray(bunch.target).astype(np.int64))
-    pixels = torch.from_numpy(np.asarray(bunch.data).astype(np.uint8))
-    del bunch
-    rows = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    return pixels[rows].float().div_(255).sub_(mean).div_(std), labels[rows]
+    X, y = served.scaled_mnist()
+    return torch.from_numpy(X), torch.from_numpy(y)
 
 
 def trained(MLP: Callable[..., Any], fit: Callable[..., Any], data: Any, seed: int, epochs: int) -> Any:
