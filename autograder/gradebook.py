@@ -20,7 +20,14 @@ from typing import Any, Self
 
 from autograder import exchanged, ledger, nbgrader_models
 from autograder.errors import GradebookError, StorageError
-from autograder.gradebook_db import Score, database_errors, open_gradebook, require_gradebook, scores
+from autograder.gradebook_db import (
+    INDEXES,
+    Score,
+    database_errors,
+    open_gradebook,
+    require_gradebook,
+    scores,
+)
 from autograder.gradebook_files import (
     autograded_notebook,
     copied_files,
@@ -69,6 +76,7 @@ class Recorder:
         self._lateness = Lateness(course.root)
         self._gradebook: Any = None
         self._api: Any = None
+        self._indexed = False
         self._published: list[dict[str, str]] = []
         """Entries of the ledger whose files have their places since: told with the next transaction."""
 
@@ -153,6 +161,7 @@ class Recorder:
                     )
                     self._write_entry(result, submission_id, key if complete else None, files)
                     self._gradebook.db.commit()
+                    self._indexed = True
             with self.stages("notebook"):
                 staged.publish()
         except OSError as error:
@@ -179,6 +188,9 @@ class Recorder:
         files: Mapping[str, str],
     ) -> None:
         self._execute(ledger.CREATE)
+        if not self._indexed:
+            for statement in INDEXES:
+                self._execute(statement)
         self._tell_published()
         if key is None:
             self._execute(ledger.DELETE, student_id=result.student, assignment=result.assignment)

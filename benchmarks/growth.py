@@ -131,7 +131,7 @@ def interrupt(folder: Path, size: int, seed: int) -> dict[str, Any]:
     course = hand_in(folder / "stopped", ASSIGNMENT, students.make(original(), ASSIGNMENT, size, seed + 1))
     files = course.root / "autograded"
     draw = random.Random(seed)
-    stop_at = draw.randrange(1, size)
+    stop_at = draw.randrange(1, 1 + size * 4 // 5)  # so that there is something left to stop
     with (folder / "stopped.log").open("wb") as log:
         process = subprocess.Popen(command(course), stdout=log, stderr=log, start_new_session=True)
         while process.poll() is None and len(list(files.glob("*/*/*.ipynb"))) < stop_at:

@@ -539,6 +539,26 @@ def test_recording_twice_changes_nothing(course: Course) -> None:
     assert not [path for path in course.autograded_dir("ada", "ex").iterdir() if path.name.startswith(".")]
 
 
+def test_a_submission_is_found_without_reading_the_whole_class(course: Course) -> None:
+    hand_in(course, "ada", ANSWERS["full"])
+    with Recorder(course) as recorder:
+        recorder.record(graded(course, "ada"))
+    queries = {  # what the Recorder asks, and one student's scores
+        "select * from submitted_notebook where assignment_id = 'x'",
+        "select * from grade where notebook_id = 'x'",
+        "select * from comment where notebook_id = 'x'",
+        "select auto_score from grade g join submitted_notebook n on n.id = g.notebook_id"
+        " join submitted_assignment s on s.id = n.assignment_id where s.student_id = 'x'",
+    }
+    with closing(sqlite3.connect(course.gradebook_path)) as database:
+        for query in queries:
+            plan = [row[3] for row in database.execute(f"explain query plan {query}")]
+            assert plan and all(step.startswith("SEARCH") for step in plan), plan
+    before = rows(course)
+    nbgrader(course.root, "db", "upgrade")
+    assert rows(course) == before
+
+
 def test_notebooks_without_any_task_are_fine(tmp_path: Path) -> None:
     course = Course(tmp_path)
     write(tmp_path / "source" / "ex" / "ex.ipynb", notebook([])["cells"])
