@@ -60,6 +60,7 @@ ENVIRONMENT = {
     "USER": "student",
 }
 """The whole environment of student code."""
+_CONFESSION_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,7 @@ def _start(request: tuple[dict[str, Any], list[int]], warm: _Warm) -> _Child:
 
 def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) -> None:
     """Never returns: the sandbox from its first instruction to its last."""
+    serving = False
     try:
         from autograder.sandbox.agent import Agent
         from autograder.wire import Bounds, Channel
@@ -214,14 +216,30 @@ def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) ->
         warm.frontend.attach(limits.submission_output_kb << 10)
         os.environ.clear()
         os.environ.update(ENVIRONMENT, NBGRADER_EXECUTION=fields["execution"])
-        Agent(channel, warm.frontend, seed=fields["seed"], missing=list(layers.missing)).serve()
+        agent = Agent(channel, warm.frontend, seed=fields["seed"], missing=list(layers.missing))
+        serving = True
+        agent.serve()
     except SandboxDied:
         pass  # the judge closed the wire: how every sandbox and every copy of one ends
     except BaseException as error:  # whatever it is, a child never returns into the zygote's loop
         with contextlib.suppress(BaseException):
-            os.write(2, f"sandbox: {type(error).__name__}: {error}\n".encode())
+            if not serving:
+                _confess(wire_fd, error)
     finally:
         os._exit(0)
+
+
+def _confess(wire_fd: int, error: BaseException) -> None:
+    """Answer the judge's first request with what went wrong: it would only see that the process ended."""
+    from autograder.wire import Channel, encode
+
+    channel = Channel(socket.socket(fileno=wire_fd))
+    channel.receive(_CONFESSION_S)
+    text = str(error)[:500]
+    channel.send(
+        encode({"failed": {"type": type(error).__name__, "kinds": [], "text": text, "trace": ""}}),
+        _CONFESSION_S,
+    )
 
 
 def _reopen(fds: Iterable[int]) -> None:

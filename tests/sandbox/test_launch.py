@@ -38,6 +38,13 @@ def test_a_process_id_that_would_mean_the_grader_itself_is_refused(text, tmp_pat
     assert launch._host_pid(7) == 4711
 
 
+def test_a_sandbox_that_cannot_be_set_up_says_why(zygote):
+    with pytest.raises(SandboxUnavailable, match=r"could not be set up: .*Too many open files"):
+        zygote.spawn(Limits(open_files=1), seed=1)
+    with zygote.spawn(Limits(), seed=1) as sandbox:
+        assert sandbox.run_cell("x = 1", wall_s=5, output_bytes=1000)["error"] is None
+
+
 def test_a_sandbox_without_a_process_id_is_closed_and_costs_nobody_a_point(zygote, monkeypatch):
     def ended(pidfd):
         raise ProcessLookupError(3, "No such process")
