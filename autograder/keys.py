@@ -14,11 +14,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import platform
+import os
+import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +51,8 @@ MEANING: Final[Mapping[str, str]] = {
 """The parts of a key, in the order in which people are told, and their names for people."""
 
 _LIBRARIES: Final = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "ipython", "pytest")
+_DISTRIBUTION: Final = re.compile(r"([A-Za-z0-9._]+)-([^-]+)\.dist-info")
+"""The folder that pip leaves for each package: name and version."""
 _PACKAGE: Final = Path(__file__).resolve().parent
 _SHORT: Final = 20
 """Hex digits of a digest that stand in a key."""
@@ -144,13 +148,24 @@ def engine_digest(package: Path = _PACKAGE) -> str:
 
 @cache
 def _libraries() -> str:
-    found = [f"python {platform.python_version()}"]
-    for name in _LIBRARIES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} none")
-    return ", ".join(found)
+    there: dict[str, str] = {}
+    for folder in sys.path:
+        with suppress(OSError):
+            for entry in os.listdir(folder or "."):
+                if found := _DISTRIBUTION.fullmatch(entry):
+                    there.setdefault(re.sub("[-_.]+", "-", found[1]).lower(), found[2])
+    known = ", ".join(f"{name} {there.get(name) or _version(name)}" for name in _LIBRARIES)
+    return f"python {sys.version.split()[0]}, {known}"
+
+
+def _version(name: str) -> str:
+    """For what is installed in an unusual way. Importing this takes as long as all the rest in here."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
 
 
 def _data(sources: Iterable[bytes], choice: str) -> str:

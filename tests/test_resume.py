@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
 import os
+import platform
 import random
 import shutil
 import signal
@@ -143,6 +145,21 @@ def test_other_conditions_are_another_key(course, part, change):
     pair = [Keys(course, how).of("ex", job.path) for how in (HOW, other)]
     assert keys.changed(*pair) == (part,)
     assert HOW.secret.hex() not in json.dumps(pair) and "secret" * 6 not in json.dumps(pair)
+
+
+def test_the_versions_are_those_of_the_packages_metadata(tmp_path, monkeypatch):
+    right = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in keys._LIBRARIES)
+    keys._libraries.cache_clear()
+    assert keys._libraries() == f"python {platform.python_version()}, {right}"
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "not there"), str(tmp_path)])
+    (tmp_path / "Torch-9.1+local.dist-info").mkdir()
+    (tmp_path / "scikit_learn-8.0.dist-info").mkdir()
+    (tmp_path / "numpy-3.egg-info").mkdir()
+    (tmp_path / "numpy-3.egg-info" / "PKG-INFO").write_text("Name: numpy\nVersion: 3\n")
+    keys._libraries.cache_clear()
+    found = keys._libraries().split(", ")[1:5]
+    keys._libraries.cache_clear()
+    assert found == ["torch 9.1+local", "numpy 3", "scipy none", "scikit-learn 8.0"]
 
 
 def test_a_changed_suite_source_or_engine_is_another_key(course, monkeypatch):
