@@ -201,10 +201,10 @@ class Recorder:
         for names in self._published:
             self._execute(ledger.PUBLISHED, **names)
 
-    def _execute(self, statement: str, **values: Any) -> None:
+    def _execute(self, statement: str, **values: Any) -> Any:
         from sqlalchemy import text
 
-        self._gradebook.db.execute(text(statement), values)
+        return self._gradebook.db.execute(text(statement), values)
 
     # -- files
 

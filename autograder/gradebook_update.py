@@ -37,10 +37,12 @@ class Updater(Recorder):
                 if other_time and (time := self._lateness.handed_in(text)) is not None:
                     submission.timestamp = time
                 before, after = self._refresh_penalties(submission, rows)
-                page = self._refresh_pages(staged, submission, assignment, rows)
+                page, says = self._refresh_pages(staged, submission, assignment, rows)
+                # A page that is only changed below counts as saying it: the next time sees that it does not.
+                noted = self._note_given(student, assignment, page or says)
                 other = None if submission.timestamp == was else submission.timestamp
                 update = Update(student, assignment, other, sum(before), sum(after), page)
-                changed = other is not None or before != after
+                changed = other is not None or before != after or noted
                 if changed:
                     db.commit()
                 else:
@@ -51,7 +53,16 @@ class Updater(Recorder):
             raise storage_error(error, folder) from error
         finally:
             staged.discard()
-        return update if changed or page else None
+        return update if other is not None or before != after or page else None
+
+    def _note_given(self, student: str, assignment: str, says: bool) -> bool:
+        """Keep in mind whether its pages say what a person gave; true where that is new."""
+        names = {"student_id": student, "assignment": assignment}
+        self._execute(ledger.CREATE_GIVEN)
+        if says == (self._execute(ledger.HAS_GIVEN, **names).first() is not None):
+            return False
+        self._execute(ledger.INSERT_GIVEN if says else ledger.DELETE_GIVEN, **names)
+        return True
 
     def _refresh_penalties(self, submission: Any, rows: AssignmentRows) -> tuple[list[float], list[float]]:
         """The late penalty of each notebook of ``submission`` before and after."""
@@ -67,14 +78,17 @@ class Updater(Recorder):
                 row.late_submission_penalty = now
         return before, after
 
-    def _refresh_pages(self, staged: Staging, submission: Any, assignment: str, rows: AssignmentRows) -> bool:
-        """Drafts of the pages that do not say yet what a person gave; whether there are any."""
+    def _refresh_pages(
+        self, staged: Staging, submission: Any, assignment: str, rows: AssignmentRows
+    ) -> tuple[bool, bool]:
+        """Drafts of the pages that do not say yet what a person gave: whether there are any, and whether a
+        person gave anything."""
         api, db, course = self._api, self._gradebook.db, self._course
         names = {notebook.id: name for name, notebook in rows.notebooks.items()}
         results = {
             nb["notebook"]: nb for nb in ledger.result_of(course, submission.student_id, assignment) or ()
         }
-        any_changed = False
+        any_changed = any_given = False
         for row in db.query(api.SubmittedNotebook).filter_by(assignment_id=submission.id):
             name = names[row.notebook_id]
             path = course.feedback_dir(submission.student_id, assignment) / f"{name}.html"
@@ -93,8 +107,9 @@ class Updater(Recorder):
                 self._rows_of(api.Comment, row.id, notebook.commented),
                 row.late_submission_penalty,
             )
+            any_given |= any(task.by_person or task.comment for task in told.tasks)
             mended = with_given(page, told)
             if mended != page:
                 staged.add(path, mended.encode("utf-8", "replace"), mode=0o644, durable=True)
                 any_changed = True
-        return any_changed
+        return any_changed, any_given

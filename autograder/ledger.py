@@ -28,8 +28,12 @@ from autograder.models import SubmissionResult
 
 __all__ = [
     "CREATE",
+    "CREATE_GIVEN",
     "DELETE",
+    "DELETE_GIVEN",
+    "HAS_GIVEN",
     "INSERT",
+    "INSERT_GIVEN",
     "PUBLISHED",
     "Entry",
     "auto_scores",
@@ -62,6 +66,18 @@ DELETE: Final = f"delete from {TABLE} where student_id = :student_id and assignm
 PUBLISHED: Final = (
     f"update {TABLE} set published = 1 where student_id = :student_id and assignment = :assignment"
 )
+GIVEN: Final = "autograder_given"
+CREATE_GIVEN: Final = f"""
+create table if not exists {GIVEN} (
+    student_id varchar(128) not null,
+    assignment varchar(128) not null,
+    primary key (student_id, assignment)
+)"""
+"""The submissions whose pages say something that a person gave, or may say it still: when it is taken back,
+nothing else in the gradebook tells that they are concerned."""
+HAS_GIVEN: Final = f"select 1 from {GIVEN} where student_id = :student_id and assignment = :assignment"
+INSERT_GIVEN: Final = f"insert into {GIVEN} (student_id, assignment) values (:student_id, :assignment)"
+DELETE_GIVEN: Final = f"delete from {GIVEN} where student_id = :student_id and assignment = :assignment"
 _BUSY_S: Final = 30.0
 _VALID: Final = f"""
 from {TABLE} l join submitted_assignment s on s.id = l.submission_id and s.student_id = l.student_id
@@ -135,7 +151,7 @@ join assignment a on a.id = s.assignment_id where s.student_id = ? and a.name = 
 
 def touched(course: Course) -> set[tuple[str, str]]:
     """Student and assignment of the submissions whose points may have changed by something else than grading:
-    late ones, extended or not, and those that a person grades or commented on."""
+    late ones, extended or not, those that a person grades or commented on, and those where one has before."""
     query = """
 select s.student_id, a.name from submitted_assignment s join assignment a on a.id = s.assignment_id
 where s.timestamp > a.duedate or s.id in (
@@ -144,7 +160,8 @@ where s.timestamp > a.duedate or s.id in (
         where auto_score is null or manual_score is not null or extra_credit is not null
         union select notebook_id from comment where manual_comment is not null))"""
     with _reading(course) as database:
-        return {(student, assignment) for student, assignment in _rows(database, query)}
+        earlier = _rows(database, f"select student_id, assignment from {GIVEN}")
+        return {(student, assignment) for student, assignment in (*_rows(database, query), *earlier)}
 
 
 def holds(course: Course, entry: Entry, key: Mapping[str, str]) -> bool:
@@ -196,6 +213,7 @@ def _rows(database: sqlite3.Connection | None, query: str, values: Sequence[str]
     if database is None:
         return []
     known = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
-    if not {"submitted_assignment"} <= known or (TABLE in query and TABLE not in known):
+    needed = {"submitted_assignment", *(name for name in (TABLE, GIVEN) if name in query)}
+    if not needed <= known:
         return []
     return database.execute(query, values).fetchall()

@@ -8,13 +8,14 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from autograder import feedback, upkeep
 from autograder.errors import GradebookError, UsageError
 from autograder.gradebook import Recorder, scores
 from autograder.layout import Course
@@ -28,6 +29,7 @@ from autograder.models import (
     TaskResult,
 )
 from autograder.release import release
+from autograder.schedule import Job
 from tests.support_nbgrader import cell, course_cells, grade_in_process, nbgrader, notebook, write
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own add_submission
@@ -557,6 +559,35 @@ def test_a_submission_is_found_without_reading_the_whole_class(course: Course) -
     before = rows(course)
     nbgrader(course.root, "db", "upgrade")
     assert rows(course) == before
+
+
+def test_a_comment_that_is_taken_back_leaves_the_page(course: Course) -> None:
+    hand_in(course, "ada", ANSWERS["full"])
+    result = graded(course, "ada")
+    pages = {
+        item.name: feedback.render(item, student="ada", timestamp=datetime(2026, 1, 1, tzinfo=UTC))
+        for item in result.notebooks
+    }
+    with Recorder(course) as recorder:
+        recorder.record(result, pages=pages, key={"notebook": "x"})
+    page, job = course.feedback_dir("ada", "ex") / "ex.html", Job("ada", "ex", course.submitted("ada", "ex"))
+
+    def comment(text: str | None) -> bool:
+        """Write it beside the first solution; whether the page has changed by the next look."""
+        cell_id = "(select id from base_cell where name = 'solution-double')"
+        with closing(sqlite3.connect(course.gradebook_path)) as database, database:
+            database.execute(f"update comment set manual_comment = ? where cell_id in {cell_id}", (text,))
+        return any(update.page for update in upkeep.refresh(course, [job]))
+
+    with closing(sqlite3.connect(course.gradebook_path)) as database, database:
+        database.execute("update grade set auto_score = 0 where auto_score is null")  # no question is open
+    assert upkeep.due(course, [job]) == []
+    assert comment("Well done.") and "Well done." in page.read_text()
+    assert not comment("Well done.")
+    assert comment(None) and "Well done." not in page.read_text()
+    assert not comment(None) and upkeep.due(course, [job]) == []
+    with closing(sqlite3.connect(course.gradebook_path)) as database:
+        assert database.execute("select * from autograder_given").fetchall() == []
 
 
 def test_notebooks_without_any_task_are_fine(tmp_path: Path) -> None:

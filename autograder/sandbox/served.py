@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-__all__ = ["SCALED", "Stored", "install", "scaled_mnist"]
+__all__ = ["SCALED", "Stored", "install"]
 
 SCALED: Final = "mnist_scaled"
 """MNIST once more: pixels as float32 with mean 0 and standard deviation 1, in another order. For checks that
@@ -56,26 +56,18 @@ class Stored:
         return values[:split].reshape(self.rows, columns), values[split:]
 
 
-_scaled: list[Stored] = []
-
-
-def scaled_mnist() -> tuple[Any, Any]:
-    """The served digits: X (N, 784) float32, scaled, and y (N,) int64. For probes of suites."""
-    X, y = _scaled[0].map()
-    return X, y.astype("int64")
-
-
 def install(stored: Iterable[Stored]) -> None:
     """Put the serving functions in place of scikit-learn's, for every process forked from here on."""
     sets = {item.name: item for item in stored}
     if not sets:
         return
-    if SCALED in sets:
-        _scaled.append(sets.pop(SCALED))
+    scaled = sets.pop(SCALED, None)
     import sklearn.datasets
     from sklearn.datasets import _california_housing, _openml
 
     openml: Any = functools.wraps(sklearn.datasets.fetch_openml)(_openml_fetcher(sets))
+    if scaled is not None:
+        openml.scaled_mnist = functools.partial(_scaled, scaled)
     sklearn.datasets.fetch_openml = _openml.fetch_openml = openml
     if "california" in sets:
         houses: Any = functools.wraps(sklearn.datasets.fetch_california_housing)(
@@ -106,6 +98,12 @@ def _openml_fetcher(sets: Mapping[str, Stored]) -> Callable[..., Any]:
         return _mnist(sets["mnist"], return_X_y=return_X_y, as_frame=as_frame in (True, "auto"))
 
     return fetch_openml
+
+
+def _scaled(stored: Stored) -> tuple[Any, Any]:
+    """``fetch_openml.scaled_mnist()``, for probes of suites: X (N, 784) float32 and y (N,) int64."""
+    X, y = stored.map()
+    return X, y.astype("int64")
 
 
 def _offered(sets: Mapping[str, Stored]) -> list[str]:
