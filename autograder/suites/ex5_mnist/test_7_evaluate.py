@@ -218,7 +218,7 @@ def test_evaluate_only_looks(student, draw):
 
 # ---------------------------------------------------------------- real digits
 
-EPOCHS = {"sample": 10, "full": 3}
+EPOCHS = {"sample": 10, "full": 5}
 
 
 def network(student: Any, served: Any, seed: int, epochs: int) -> Any:
