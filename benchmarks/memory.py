@@ -3,7 +3,8 @@
 A class is graded while the process tree of every sandbox is sampled in ``/proc``. Three sums over the
 processes of one sandbox, the notebook's own and the copies for checks:
 
-- *private* (USS): pages that no other process maps;
+- *private*: pages that no other process maps (USS), but for data sets that all sandboxes share: a page of these
+  counts once it was written to, not while only one happens to read it;
 - *proportional* (PSS): shared pages too, each divided by the number of processes that map it: an upper bound;
 - *charged*: what the sandbox's control group is charged with, where there is one: what it wrote itself, also
   pages that a notebook shares with its copies, and its temporary files.
@@ -48,10 +49,9 @@ class Sandboxes(Sampler):
         for sandbox in running(pid):
             with contextlib.suppress(psutil.Error, OSError):
                 members = measuring.tree(sandbox.pid)
-                infos = [member.memory_full_info() for member in members]
                 now = (
-                    sum(one.uss for one in infos) / 1e6,
-                    sum(one.pss for one in infos) / 1e6,
+                    sum(map(private_mb, members)),
+                    sum(member.memory_full_info().pss for member in members) / 1e6,
                     charged_mb(sandbox.pid),
                 )
                 before = self.largest.get(sandbox.pid, (0.0, 0.0, 0.0))
@@ -67,6 +67,18 @@ def running(pid: int) -> Iterator[psutil.Process]:
             for zygote in process.children():
                 yield from zygote.children()
             return
+
+
+def private_mb(process: psutil.Process) -> float:
+    """Memory of its own, in MB (10⁶ bytes)."""
+    kinds = process.memory_maps(grouped=True)
+    return (
+        sum(
+            one.anonymous if one.path.startswith("/memfd:") else one.private_clean + one.private_dirty
+            for one in kinds
+        )
+        / 1e6
+    )
 
 
 def charged_mb(pid: int) -> float:
