@@ -3,8 +3,8 @@
 A class is graded while the process tree of every sandbox is sampled in ``/proc``. Three sums over the
 processes of one sandbox, the notebook's own and the copies for checks:
 
-- *private*: pages that no other process maps (USS). Of data sets, which all sandboxes share, a page counts once
-  it was written to, not while only one happens to read it;
+- *private*: pages that no other process maps (USS). Of data sets, which all sandboxes share, a page counts
+  once it was written to, not while only one happens to read it;
 - *proportional* (PSS): shared pages too, each divided by the number of processes that map it: an upper bound;
 - *charged*: what the sandbox's control group is charged with, where there is one: what it wrote itself, also
   pages that a notebook shares with its copies, and its temporary files.
