@@ -19,6 +19,7 @@ import contextlib
 import gc
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -72,6 +73,8 @@ class _Warm:
     data_fds: tuple[int, ...]
     data_mb: int
     shared_mb: int
+    folders: str
+    """Without a sandbox: where each child gets a folder, which is removed when it has ended."""
 
 
 @dataclass
@@ -113,7 +116,13 @@ def main(arguments: list[str]) -> int:
         jail.build_root(jail.RootSpec(hide=tuple(told["hide"]), devices=device == "cuda"))
     control.send(msgpack.packb({"ready": True, "warm_s": warm_s, "collapsed_mb": collapsed_mb}))
     data_mb = sum(os.fstat(fd).st_size for fd in data_fds) >> 20
-    return _serve(control, _Warm(frontend, support, data_fds, data_mb, watch.shared_mb()))
+    with contextlib.ExitStack() as stack:
+        folders = ""
+        if support is None:
+            folders = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="autograder-", ignore_cleanup_errors=True)
+            )
+        return _serve(control, _Warm(frontend, support, data_fds, data_mb, watch.shared_mb(), folders))
 
 
 def _serve(control: socket.socket, warm: _Warm) -> int:
@@ -148,7 +157,7 @@ def _serve(control: socket.socket, warm: _Warm) -> int:
                     del children[fd]
                     if children.pop(child.status.fileno(), None):
                         poll.unregister(child.status)
-                    _reap(child)
+                    _reap(child, warm.folders)
 
 
 def _look(children: Iterable[_Child]) -> None:
@@ -212,6 +221,9 @@ def _child(fields: dict[str, Any], wire_fd: int, status_fd: int, warm: _Warm) ->
             layers = jail.enter_child(warm.support, limits, uid=fields["uid"], keep_fds=keep_fds)
         else:
             layers = jail.enter_unsafe(limits, keep_fds=keep_fds)
+            own = os.path.join(warm.folders, str(os.getpid()))
+            os.mkdir(own, 0o700)
+            os.chdir(own)
         channel = Channel(socket.socket(fileno=wire_fd), Bounds(payload_bytes=limits.frame_mb << 20))
         warm.frontend.attach(limits.submission_output_kb << 10)
         os.environ.clear()
@@ -252,8 +264,10 @@ def _reopen(fds: Iterable[int]) -> None:
             os.close(own)
 
 
-def _reap(child: _Child) -> None:
+def _reap(child: _Child, folders: str) -> None:
     _, status, usage = os.wait4(child.pid, 0)
+    if folders:
+        shutil.rmtree(os.path.join(folders, str(child.pid)), ignore_errors=True)
     report = {
         "status": os.waitstatus_to_exitcode(status),
         "maxrss_kb": usage.ru_maxrss,

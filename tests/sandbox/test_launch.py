@@ -38,6 +38,21 @@ def test_a_process_id_that_would_mean_the_grader_itself_is_refused(text, tmp_pat
     assert launch._host_pid(7) == 4711
 
 
+def test_without_a_sandbox_each_notebook_has_a_folder_that_goes_with_it():
+    source = "import os; open('left.txt', 'w').close(); print(os.getcwd())"
+    folders = []
+    with launch.Zygote.start(sandbox=False, parts=()) as unsafe:
+        for _ in range(2):
+            with unsafe.spawn(Limits(), seed=1) as child:
+                (output,) = child.run_cell(source, wall_s=5, output_bytes=1000)["outputs"]
+                folders.append(output["text"].strip())
+                assert os.listdir(folders[-1]) == ["left.txt"]
+            with unsafe.spawn(Limits(), seed=1):  # by then the zygote has cleared up after the one before
+                assert not os.path.exists(folders[-1])
+    assert len(set(folders)) == 2
+    assert not os.path.exists(os.path.dirname(folders[0]))
+
+
 def test_a_sandbox_that_cannot_be_set_up_says_why(zygote):
     with pytest.raises(SandboxUnavailable, match=r"could not be set up: .*Too many open files"):
         zygote.spawn(Limits(open_files=1), seed=1)
