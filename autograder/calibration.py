@@ -205,6 +205,10 @@ def _doubts(threshold: Threshold, stored: Calibration) -> Iterable[str]:
         yield f"stores {stored.value:g}, but its values give {value:g}: calibrate again"
     if abs(rate - stored.false_rejection) > 0.06 * rate + 1e-12:
         yield f"stores the rate {stored.false_rejection:.2g}, but its values give {rate:.2g}: calibrate again"
+    sure = threshold.sure_for(stored.kind)
+    for variant in stored.variants:
+        if sure is not None and not variant.right and any(threshold.passes(v, sure) for v in variant.values):
+            yield f"has sure = {sure:g}, which {variant.name} has reached and is wrong: take a stricter one"
     # Where there is a sample, it is what most courses grade with; runs on the full set take minutes.
     needed = MIN_SEEDS_FULL if stored.kind == "full" and "sample" in threshold.kinds else MIN_SEEDS
     for variant in stored.variants:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from autograder.calibration import rate_text, rows
 from autograder.layout import Course
 from autograder.predictive import transformed
-from autograder.thresholds import CALIBRATION, Calibration, Threshold, Thresholds, dump
+from autograder.thresholds import CALIBRATION, FORMAT, Calibration, Threshold, Thresholds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["HEADINGS", "cells", "is_current", "page", "picture", "write"]
+__all__ = ["HEADINGS", "cells", "dump", "is_current", "page", "picture", "write"]
 
 HEADINGS = ("variant", "runs", "mean", "sd", "min", "max", "single misses", "rejected", "predicted")
 _RIGHT, _WRONG, _LINE = "#1f5fa8", "#c8590b", "#222222"
@@ -85,6 +87,38 @@ def _put(path: Path, data: bytes) -> None:
     except BaseException:  # Ctrl-C too: no draft stays behind, and the error goes on
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def dump(calibrations: Sequence[Calibration]) -> str:
+    """The text of ``calibration.json``: the same for the same measurements, whatever their order."""
+    items = [
+        {
+            "threshold": item.threshold,
+            "data": item.kind,
+            "device": item.device,
+            "value": item.value,
+            "false_rejection": float(f"{item.false_rejection:.2g}"),
+            "declaration": dict(item.declaration),
+            "versions": dict(sorted(item.versions.items())),
+            "variants": {
+                variant.name: {
+                    "right": variant.right,
+                    "lost": variant.lost,
+                    "seeds": [[_short(value) for value in seed] for seed in variant.seeds],
+                }
+                for variant in sorted(item.variants, key=lambda variant: (not variant.right, variant.name))
+            },
+        }
+        for item in sorted(calibrations, key=lambda item: item.key)
+    ]
+    text = json.dumps({"format": FORMAT, "calibrations": items}, indent=1, allow_nan=False)
+    lists = re.compile(r'(?<="seeds": )\[[^{}"]*\](?=\s*\})')  # a line for each variant
+    return lists.sub(lambda match: re.sub(r"\s+", "", match[0]).replace(",", ", "), text) + "\n"
+
+
+def _short(value: float) -> float | None:
+    """Six significant digits, and null for what is not finite: it missed the threshold, however."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def title(threshold: Threshold, item: Calibration) -> str:

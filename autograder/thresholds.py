@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,18 +37,19 @@ from autograder.errors import SuiteError
 __all__ = [
     "CALIBRATION",
     "DECLARATION",
+    "FORMAT",
     "Calibration",
     "InUse",
     "Threshold",
     "Thresholds",
     "Variant",
-    "dump",
     "load",
 ]
 
 DECLARATION: Final = "thresholds.toml"
 CALIBRATION: Final = "calibration.json"
-_FORMAT: Final = 1
+FORMAT: Final = 1
+"""Of the stored file."""
 _REQUIRED: Final = ("task", "check", "better", "runs", "need", "start")
 _KEYS: Final = frozenset({*_REQUIRED, "about", "data", "digits", "scale", "sure", "right", "wrong"})
 _KINDS: Final = {"mnist": ("sample", "full"), "california": ("full",)}
@@ -351,8 +351,8 @@ def _calibrations(path: Path) -> tuple[Calibration, ...]:
         return ()
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["format"] != _FORMAT:
-            raise SuiteError(f"{path}: format {data['format']!r} is not {_FORMAT}: calibrate again")
+        if data["format"] != FORMAT:
+            raise SuiteError(f"{path}: format {data['format']!r} is not {FORMAT}: calibrate again")
         return tuple(_calibration(item) for item in data["calibrations"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SuiteError(
@@ -384,39 +384,3 @@ def _calibration(item: Mapping[str, Any]) -> Calibration:
         versions={str(name): str(version) for name, version in item["versions"].items()},
         variants=variants,
     )
-
-
-def dump(calibrations: Sequence[Calibration]) -> str:
-    """The text of ``calibration.json``: the same for the same measurements, whatever their order."""
-    items = [
-        {
-            "threshold": item.threshold,
-            "data": item.kind,
-            "device": item.device,
-            "value": item.value,
-            "false_rejection": float(f"{item.false_rejection:.2g}"),
-            "declaration": dict(item.declaration),
-            "versions": dict(sorted(item.versions.items())),
-            "variants": {
-                variant.name: {
-                    "right": variant.right,
-                    "lost": variant.lost,
-                    "seeds": [[_short(value) for value in seed] for seed in variant.seeds],
-                }
-                for variant in sorted(item.variants, key=lambda variant: (not variant.right, variant.name))
-            },
-        }
-        for item in sorted(calibrations, key=lambda item: item.key)
-    ]
-    text = json.dumps({"format": _FORMAT, "calibrations": items}, indent=1, allow_nan=False)
-    lists = re.compile(r'(?<="seeds": )\[[^{}"]*\](?=\s*\})')  # a line for each variant
-    return lists.sub(lambda match: re.sub(r"\s+", "", match[0]).replace(",", ", "), text) + "\n"
-
-
-def _long(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _short(value: float) -> float | None:
-    """Six significant digits, and null for what is not finite: it missed the threshold, however."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -203,6 +203,16 @@ def test_a_calibration_that_is_not_current_is_named(changes, message):
     assert any(message in line for line in problems(calibrated(**changes)))
 
 
+@pytest.mark.parametrize(("sure", "settles"), [(0.99, False), (0.55, True)])
+def test_a_wrong_variant_that_could_settle_a_verdict_is_named(sure, settles):
+    declared = threshold(start={"": 0.5}, sure={"": sure}, wrong=("odd",), right=("solution",))
+    both = [variant(), variant("odd", False, mean=0.5)]  # around 0.62
+    made = calibration.calibrated(declared, None, "cpu", both, {})
+    found = problems(Thresholds("ex9", {declared.name: declared}, (made,)))
+    assert [line for line in found if "odd has reached" in line] == (found if settles else [])
+    assert bool(found) is settles
+
+
 def test_the_page_and_the_picture():
     found = calibrated()
     page = calibration_files.page(found)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from autograder.calibration_files import dump
 from autograder.datasets import DataSets
 from autograder.errors import SuiteError
 from autograder.judge import calibrated
@@ -17,7 +18,7 @@ from autograder.judge.calibrated import Calibrator
 from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed
 from autograder.models import CheckResult, Outcome
-from autograder.thresholds import Calibration, Threshold, Thresholds, Variant, dump, load
+from autograder.thresholds import Calibration, Threshold, Thresholds, Variant, load
 
 FULL = """
 [accuracy]

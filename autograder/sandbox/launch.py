@@ -138,7 +138,7 @@ class Zygote:
             try:
                 ours.send(msgpack.packb(told))
                 fill(data, stored)  # while the zygote imports: the full MNIST takes a second
-            except BaseException:
+            except BaseException:  # Ctrl-C too: no zygote stays behind, and the error goes on
                 zygote.close()
                 raise
         return zygote

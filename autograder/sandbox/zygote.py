@@ -62,6 +62,7 @@ ENVIRONMENT = {
 }
 """The whole environment of student code."""
 _CONFESSION_S = 5.0
+"""How long a sandbox that cannot be set up waits for the question to which it answers why."""
 
 
 @dataclass(frozen=True)
