@@ -20,7 +20,8 @@ from typing import Any
 from autograder.beside import Beside
 from autograder.datasets import wanted
 from autograder.errors import NotebookError, SandboxError, SandboxUnavailable
-from autograder.judge.session import Judge, Sharing, Suite, TaskRun
+from autograder.judge.copies import Copies
+from autograder.judge.session import Judge, Suite, TaskRun
 from autograder.judge.verdict import engine_error, not_run
 from autograder.limits import Limits
 from autograder.models import (
@@ -174,7 +175,6 @@ class Run:
     missing: tuple[str, ...] = ()
     message: str | None = None
 
-    sharing: Sharing = field(default_factory=Sharing)
     sandbox: Sandbox | None = None
     restarts: int = 0
     deadline: float = 0.0
@@ -182,6 +182,7 @@ class Run:
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.grader.limits.submission_wall_s
         self.restarts = self.grader.limits.restarts
+        self.copies = Copies(self._copy)
 
     def result(self, digest: str) -> NotebookResult:
         """Grade it."""
@@ -254,6 +255,7 @@ class Run:
         """End the sandbox."""
         if self.sandbox is not None:
             with self.stages("end"):
+                self.copies.drop()
                 self.sandbox.close()
 
     def _ensure(self, cell: PreparedCell) -> bool:
@@ -306,12 +308,11 @@ class Run:
         assert self.suite is not None and self.sandbox is not None
         run = TaskRun(
             spec=spec,
-            open_branch=self._copy,
+            copies=self.copies,
             seed_for=lambda check: self.seeds.check(self.assignment, spec.id, check),
             limits=self.grader.limits,
             device=self.grader.device,
             deadline=self.deadline,
-            sharing=self.sharing,
             until_failure=self.grader.until_failure,
             measuring=self.grader.measuring,
         )
@@ -356,6 +357,8 @@ class Run:
             self.sandbox.dead = self.sandbox.dead or error
             self.killers.add(cell.index)
             self.notices.append(f"Cell {cell.index + 1} was left out: {message}")
+        if not self._is_test(cell):
+            self.copies.ran(cell.source, reply)
         outputs = clean_outputs(reply.get("outputs"), message if outcome in _NOTED else None)
         if cell.source != cell.display_source:
             outputs = [without_frames(output) for output in outputs]  # they quote hidden tests

@@ -3,13 +3,14 @@
 ::
 
     def serve(judge: Judge) -> None:
-        records = judge.judge_task(suite, spec, open_branch=sandbox.branch, …)
+        records = judge.judge_task(suite, TaskRun(spec, Copies(sandbox.branch), …))
 
     with_judge({"ex1_tensors": Path("autograder/suites/ex1_tensors")}, serve)
 
 A check runs in a branch of the sandbox, a copy that dies with what the check did to it. Checks that pass
-share a branch, as a fork costs more than most checks; a failure is only believed from a fresh one, so that
-no check can spoil the next. Long checks, those with a limit of their own, get a fresh one at once.
+share a branch, those of one task and those of the next, as a fork costs more than most checks; a failure is
+only believed from a fresh one, so that no check can spoil the next. Long checks, those with a limit of their
+own, get a fresh one at once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import pytest
 from autograder.datasets import DataSets
 from autograder.errors import SandboxTimeout, SuiteError
 from autograder.judge.calibrated import Calibrator
+from autograder.judge.copies import Copies
 from autograder.judge.draw import Draw
 from autograder.judge.failure import CheckFailed, forget_result
 from autograder.judge.mistakes import Mistake, collect
@@ -44,7 +46,7 @@ from autograder.sandbox.client import Branch
 from autograder.thresholds import DECLARATION, Thresholds
 from autograder.thresholds import load as load_thresholds
 
-__all__ = ["Judge", "Sharing", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
+__all__ = ["Judge", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
 
 _log = logging.getLogger(__name__)
 _PYTEST_OPTIONS = (
@@ -107,28 +109,19 @@ class Suite:
         return {task: [check.points for check in checks] for task, checks in self.checks.items()}
 
 
-@dataclass
-class Sharing:
-    """Whether checks of a submission that pass may share a copy of its sandbox. No longer ``allowed`` after
-    one that failed in a shared copy has passed in a fresh one."""
-
-    allowed: bool = True
-
-
 @dataclass(frozen=True)
 class TaskRun:
     """How one task is to be judged. ``seed_for`` gives the seed of a check id; ``deadline`` is monotonic
     time."""
 
     spec: TaskSpec
-    open_branch: Callable[[], Branch]
+    copies: Copies
     seed_for: Callable[[str], int]
     limits: Limits
     device: str
     deadline: float
     until_failure: bool = False
     """For ``autograder mutate``: checks after the first failed one are not run."""
-    sharing: Sharing = field(default_factory=lambda: Sharing())
     measuring: bool = False
     """For ``autograder calibrate``: only checks with a threshold are judged, each makes all its runs, and no
     value fails it."""
@@ -247,8 +240,8 @@ class Judge:
         """
         deadline = min(run.deadline, time.monotonic() + run.limits.task_wall_s)
         results: list[CheckResult] = []
-        branch: Branch | None = None
-        fresh, timeouts = True, 0
+        branch = run.copies.take()
+        fresh, timeouts = branch is None, 0
         try:
             measured = {threshold.check for threshold in suite.thresholds.declared.values()}
             for check in suite.checks[run.spec.id]:
@@ -265,18 +258,16 @@ class Judge:
                     results.append(not_run(check, "earlier checks of this task used up its time"))
                     continue
                 # A check with a limit of its own is a long one: where it fails it would have to run again.
-                if branch is not None and not (run.sharing.allowed and check.wall_s is None):
-                    branch.close()
-                    branch = None
                 if branch is None:
-                    branch, fresh = run.open_branch(), True
+                    branch, fresh = run.copies.new(), True
+                elif not (run.copies.shared and check.wall_s is None):
+                    branch, fresh = run.copies.instead_of(branch), True
                 result = self._once(suite, check, run, branch, wall_s, fresh=fresh)
                 if result is None:
-                    branch.close()
-                    branch = run.open_branch()
+                    branch = run.copies.instead_of(branch)
                     result = self._once(suite, check, run, branch, wall_s, fresh=True)
                     # Code that knows its second chance could guess twice: it gets one in a submission.
-                    run.sharing.allowed &= result is None or result.outcome is not Outcome.PASSED
+                    run.copies.shared &= result is None or result.outcome is not Outcome.PASSED
                 assert result is not None
                 fresh = False
                 timeouts += result.outcome is Outcome.TIMEOUT
@@ -284,6 +275,9 @@ class Judge:
                     branch.close()
                     branch = None
                 results.append(result)
+            if branch is not None:
+                run.copies.keep(branch)
+                branch = None
         finally:
             if branch is not None:
                 branch.close()

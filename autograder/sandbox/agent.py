@@ -12,6 +12,7 @@ import array
 import contextlib
 import gc
 import os
+import random
 import signal
 import socket
 import time
@@ -22,8 +23,10 @@ import torch
 
 from autograder.errors import WireError
 from autograder.sandbox.folder import Folder
+from autograder.sandbox.following import Follower, Once
 from autograder.sandbox.frontend import Frontend
 from autograder.sandbox.objects import Objects, explain, operations
+from autograder.sandbox.reserve import Reserve
 from autograder.wire import Bounds, Channel, decode, encode
 
 __all__ = ["Agent"]
@@ -38,17 +41,23 @@ class Agent:
         self.objects = Objects(frontend)
         self.objects.seed(seed)
         self._failed: BaseException | None = None
+        self._reserve = Reserve()
+        frontend.keep_back(self._reserve)
+        self._once = Once()
+        self._follower: Follower | None = None
         self._operations: dict[str, Callable[..., Any]] = {
             **operations(self.objects),
             **Folder().operations(),
             "cell": self._cell,
             "hello": lambda: missing,
             "end_branch": self._end_branch,
+            "follow": self._follow,
         }
 
     def serve(self) -> None:
         """Answer requests until the judge closes the wire; then end the process."""
         while True:
+            self._reserve.open()
             try:
                 header, payload = self.channel.receive()
                 request = decode(header, payload, self.objects.resolve, bounds=Bounds(), trusted=True)
@@ -62,6 +71,7 @@ class Agent:
                 continue
             try:
                 if operation == "before":
+                    self._reserve.shut()
                     self._do(request["requests"])
                     continue
                 failed, self._failed = self._failed, None
@@ -70,9 +80,12 @@ class Agent:
                     continue
                 if failed is not None:
                     raise failed
+                self._reserve.shut()
                 result = self._operations[operation](**request)
+                self._reserve.open()
                 self._reply({"ok": result})
             except BaseException as error:  # student code behind any of these may raise anything
+                self._reserve.open()
                 self._reply({"failed": explain(error)})
 
     def _do(self, requests: list[dict[str, Any]]) -> None:
@@ -94,7 +107,9 @@ class Agent:
     def _cell(self, **fields: Any) -> dict[str, Any]:
         """Run a cell. What a stopped one started ends with it: it would take time and memory from the tasks
         that follow."""
+        self._once.start()
         result = self.frontend.run_cell(**fields)
+        result["once"] = self._once.stop()
         if result["timeout"] and os.getpid() == 1:  # of a process namespace, which holds only what it started
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(-1, signal.SIGKILL)
@@ -116,17 +131,27 @@ class Agent:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
         branch = socket.socket(fileno=numbers[0])
+        state = random.getstate()
         child = os.fork()
         if child == 0:
+            random.setstate(state)  # a process that Python forks gets another one
             own.close()
             os.setpgid(0, 0)  # so that what a check starts ends with it
             # A parallel region of a copied thread pool would wait for threads that are not here.
             torch.set_num_threads(1)
             gc.freeze()
             self.channel = Channel(branch, self.channel.bounds)
+            self._follower = Follower(self.frontend)
             return
         branch.close()
         self._reply({"ok": child})
+
+    def _follow(self, cells: list[str], wall_s: float) -> bool:
+        """Bring this copy up to where the notebook is; false where it cannot be."""
+        if self._follower is None:
+            return False
+        self.objects.forget()
+        return self._follower.follow(cells, wall_s)
 
     def _end_branch(self, pid: int, dead: bool) -> int | None:
         """End a copy. ``dead``: it ended by itself; tell its wait status (negative: a signal)."""

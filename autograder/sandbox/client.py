@@ -39,7 +39,7 @@ READ_AHEAD = 1 << 16
 _END_S = 2.0
 """What a sandbox gets to say how a copy of it ended; it waits half a second for that itself."""
 
-_TIMED = ("call", "cell")
+_TIMED = ("call", "cell", "follow")
 """Operations that get their limit themselves, to stop before they are killed."""
 
 
@@ -123,6 +123,14 @@ class Branch(Peer):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def follow(self, cells: Sequence[str], *, wall_s: float) -> bool:
+        """Run the cells that the sandbox has run since; false where this copy cannot become what that is."""
+        probes = self.known.get("probes")
+        self.known.clear()  # another cell may have given a name to something else
+        if probes:
+            self.known["probes"] = probes
+        return self.request("follow", cells=list(cells), wall_s=wall_s) is True
 
     def explain_death(self, error: SandboxError) -> SandboxError:
         """How the process ended."""

@@ -28,6 +28,7 @@ from traitlets.config import Config
 
 from autograder.sandbox.plain_cells import Compiler, PlainCells
 from autograder.sandbox.pristine import Pristine
+from autograder.sandbox.reserve import Reserve
 
 __all__ = ["Frontend", "LimitReached", "time_limit"]
 
@@ -193,6 +194,27 @@ def _bundle(data: Any) -> dict[str, Any]:
 
 class _Shell(PlainCells):
     sink: ClassVar[_Sink]
+    reserve: Reserve | None = None
+    out_of_memory: MemoryError | None = None
+    """What a cell ended with that left IPython itself without memory: it stumbles, and loses the error."""
+
+    async def run_cell_async(self, *args: Any, **options: Any) -> Any:
+        """IPython's, which see."""
+        try:
+            return await super().run_cell_async(*args, **options)
+        except MemoryError as error:
+            self.out_of_memory = error
+            raise
+
+    def showtraceback(self, *args: Any, **options: Any) -> None:
+        """With memory of the agent's own: the cell may have failed for want of it."""
+        if self.reserve is not None:
+            self.reserve.open()
+        try:
+            super().showtraceback(*args, **options)
+        finally:
+            if self.reserve is not None:
+                self.reserve.shut()
 
     def system(self, cmd: str) -> None:
         """``!cmd``: a subprocess whose output lands in the cell, with nothing on its standard input."""
@@ -279,6 +301,10 @@ class Frontend:
         shell.execution_count = 1
         self._pristine = Pristine(shell)
 
+    def keep_back(self, reserve: Reserve) -> None:
+        """What is kept back from cells, to say how they ended. Call it in the sandbox."""
+        self.shell.reserve = reserve
+
     def inline_figures(self) -> None:
         """``%matplotlib inline``, once, so that figures become PNG outputs at the end of a cell."""
         self.shell.run_line_magic("matplotlib", "inline")
@@ -319,16 +345,19 @@ class Frontend:
         started, count = time.perf_counter(), self.shell.execution_count
         error: BaseException | None = None
         timed_out = False
+        shell = self.shell
+        shell.out_of_memory = None
         try:
             with time_limit(wall_s) as fired:
                 try:
-                    run = cast(Any, self.shell.run_cell)
-                    result = run(source, store_history=True, silent=False)
+                    result = cast(Any, shell.run_cell)(source, store_history=True, silent=False)
                     error = result.error_before_exec or result.error_in_exec
                 finally:
                     timed_out = fired()
         except BaseException as caught:  # a hook of the student, or the interrupt between two lines of ours
-            error = caught
+            error = shell.out_of_memory or caught
+        if shell.reserve is not None:
+            shell.reserve.open()
         self._raw_output()
         return {
             "outputs": self.sink.finish(),

@@ -68,6 +68,11 @@ class Objects:
             return getattr(self._probes[module], name)
         return _dotted(item.name)
 
+    def forget(self) -> None:
+        """Let go of what earlier checks held."""
+        self._held.clear()
+        self._calls.clear()
+
     # -- operations: each takes and gives plain values or objects the encoder can hold
 
     def get(self, name: str) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def copy_package(target: Path) -> None:
     (folder / "__init__.py").touch()
     for name in ("errors.py", "limits.py"):
         shutil.copy(package / name, folder)
-    for name in ("__init__", "jail", "landlock", "linux", "root", "seccomp", "support"):
+    for name in ("__init__", "jail", "landlock", "linux", "reserve", "root", "seccomp", "support"):
         shutil.copy(package / "sandbox" / f"{name}.py", folder / "sandbox")
     spec = importlib.util.find_spec("pyseccomp")
     if spec is not None and spec.origin is not None:

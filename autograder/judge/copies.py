@@ -1,0 +1,85 @@
+"""The copies of a sandbox in which a submission is judged, one after another.
+
+To make one costs more than most checks and most cells. So one that judged a task is kept for the next: it
+runs the cells that came since, as the sandbox itself did (:mod:`autograder.sandbox.following`), where they
+are quick and change nothing that both share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from autograder.errors import SandboxError
+from autograder.sandbox.client import Branch
+
+__all__ = ["Copies"]
+
+_QUICK_S: Final = 0.01
+"""What cells may take to be run once more; a new copy costs about as much."""
+_FOLLOW_S: Final = 1.0
+
+
+class Copies:
+    """Makes copies with ``make``, and keeps one from task to task."""
+
+    def __init__(self, make: Callable[[], Branch]) -> None:
+        self._make = make
+        self._kept: Branch | None = None
+        self._behind: list[str] = []
+        self._behind_s = 0.0
+        self.shared = True
+        """Whether checks that pass may share a copy. No longer, once one that failed in a shared copy has
+        passed in a new one."""
+
+    def new(self) -> Branch:
+        """A copy of the sandbox as it is now.
+
+        :raises SandboxError: the sandbox is gone.
+        """
+        made = self._make()
+        self.drop()  # only now: an agent that does not end copies delays the next cell, not this
+        return made
+
+    def take(self) -> Branch | None:
+        """The copy that was kept, brought up to where the notebook is; None where there is none."""
+        if self._kept is None:
+            return None
+        cells, self._behind, self._behind_s = self._behind, [], 0.0
+        try:
+            if self._kept.follow(cells, wall_s=_FOLLOW_S):
+                kept, self._kept = self._kept, None
+                return kept
+        except SandboxError:  # a new copy decides
+            pass
+        return None
+
+    def keep(self, branch: Branch) -> None:
+        """Keep ``branch``, which judged a task, for the next one."""
+        self._kept = branch
+        if not self.shared or branch.dead:
+            self.drop()
+
+    def instead_of(self, branch: Branch) -> Branch:
+        """A new copy in the place of ``branch``; errors as :meth:`new`."""
+        self._kept = branch
+        return self.new()
+
+    def ran(self, source: str, reply: Mapping[str, Any]) -> None:
+        """The sandbox has run a cell, with ``reply``."""
+        took_s = reply.get("wall_s")
+        if self._kept is None:
+            return
+        if type(took_s) is float and reply.get("error") is None and reply.get("once") is False:
+            self._behind_s += took_s
+            if 0 <= self._behind_s <= _QUICK_S:
+                self._behind.append(source)
+                return
+        self.drop()
+
+    def drop(self) -> None:
+        """End the copy that is kept."""
+        self._behind, self._behind_s = [], 0.0
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
