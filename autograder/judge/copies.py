@@ -31,6 +31,9 @@ class Copies:
         self.shared = True
         """Whether checks that pass may share a copy. No longer, once one that failed in a shared copy has
         passed in a new one."""
+        self.confirmed = False
+        """Whether a failure in a shared copy was one in a new copy too. From then on shared copies are
+        believed where no earlier check has left anything."""
 
     def new(self) -> Branch:
         """A copy of the sandbox as it is now.
@@ -76,6 +79,18 @@ class Copies:
                 self._behind.append(source)
                 return
         self.drop()
+
+    def tidy(self, branch: Branch) -> None:
+        """Before one more check in ``branch``."""
+        if self.confirmed:
+            branch.renew()
+
+    def as_new(self, branch: Branch) -> bool:
+        """Whether a failure in ``branch``, after :meth:`tidy`, is as good as one in a new copy."""
+        try:
+            return self.confirmed and not branch.dead and branch.was_renewed(wall_s=_FOLLOW_S)
+        except SandboxError:
+            return False
 
     def drop(self) -> None:
         """End the copy that is kept."""

@@ -8,9 +8,10 @@
     with_judge({"ex1_tensors": Path("autograder/suites/ex1_tensors")}, serve)
 
 A check runs in a branch of the sandbox, a copy that dies with what the check did to it. Checks that pass
-share a branch, those of one task and those of the next, as a fork costs more than most checks; a failure is
-only believed from a fresh one, so that no check can spoil the next. Long checks, those with a limit of their
-own, get a fresh one at once.
+share a branch, those of one task and those of the next, as a fork costs more than most checks. A failure is
+only believed from a fresh one, or, once that has confirmed a first failure, from one in which no earlier
+check has left anything, so that no check can spoil the next. Long checks, those with a limit of their own,
+get a fresh one at once.
 """
 
 from __future__ import annotations
@@ -262,12 +263,16 @@ class Judge:
                     branch, fresh = run.copies.new(), True
                 elif not (run.copies.shared and check.wall_s is None):
                     branch, fresh = run.copies.instead_of(branch), True
+                if not fresh:
+                    run.copies.tidy(branch)
                 result = self._once(suite, check, run, branch, wall_s, fresh=fresh)
                 if result is None:
                     branch = run.copies.instead_of(branch)
                     result = self._once(suite, check, run, branch, wall_s, fresh=True)
+                    passed = result is None or result.outcome is Outcome.PASSED
                     # Code that knows its second chance could guess twice: it gets one in a submission.
-                    run.copies.shared &= result is None or result.outcome is not Outcome.PASSED
+                    run.copies.shared &= not passed
+                    run.copies.confirmed |= not passed
                 assert result is not None
                 fresh = False
                 timeouts += result.outcome is Outcome.TIMEOUT
@@ -328,7 +333,8 @@ class Judge:
         if error is None:
             return record
         unanswered = isinstance(error, StudentError) and error.type_name == "NotImplementedError"
-        if not (fresh or unanswered or isinstance(error, (NotDefined, SandboxTimeout))):
+        believed = fresh or unanswered or isinstance(error, (NotDefined, SandboxTimeout))
+        if not (believed or run.copies.as_new(branch)):
             return None
         if outcome is Outcome.ENGINE_ERROR:
             _log.error("check %s of %s failed in the engine", check.id, suite.assignment, exc_info=error)

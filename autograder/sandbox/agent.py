@@ -45,6 +45,7 @@ class Agent:
         frontend.keep_back(self._reserve)
         self._once = Once()
         self._follower: Follower | None = None
+        self._renewed = False
         self._operations: dict[str, Callable[..., Any]] = {
             **operations(self.objects),
             **Folder().operations(),
@@ -52,6 +53,8 @@ class Agent:
             "hello": lambda: missing,
             "end_branch": self._end_branch,
             "follow": self._follow,
+            "renew": self._renew,
+            "was_renewed": lambda: self._renewed,
         }
 
     def serve(self) -> None:
@@ -152,6 +155,11 @@ class Agent:
             return False
         self.objects.forget()
         return self._follower.follow(cells, wall_s)
+
+    def _renew(self) -> None:
+        """Make this copy what it was at first, as far as that can be."""
+        self.objects.forget()
+        self._renewed = self._follower is not None and self._follower.renew()
 
     def _end_branch(self, pid: int, dead: bool) -> int | None:
         """End a copy. ``dead``: it ended by itself; tell its wait status (negative: a signal)."""

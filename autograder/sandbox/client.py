@@ -132,6 +132,14 @@ class Branch(Peer):
             self.known["probes"] = probes
         return self.request("follow", cells=list(cells), wall_s=wall_s) is True
 
+    def renew(self) -> None:
+        """Before the next request, make the copy what it was when it was new."""
+        self.defer("renew")
+
+    def was_renewed(self, *, wall_s: float) -> bool:
+        """Whether the last :meth:`renew` found nothing left behind."""
+        return self.request("was_renewed", wall_s=wall_s) is True
+
     def explain_death(self, error: SandboxError) -> SandboxError:
         """How the process ended."""
         if isinstance(error, SandboxDied):

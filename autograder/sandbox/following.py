@@ -6,8 +6,8 @@ names and random states from which the original ran them. It says no where that 
 state, and the judge makes a new copy: where a check left something behind (:func:`_signs`), or a cell did
 something that happens once for both (:class:`Once`), as they share their files.
 
-Nothing here is a barrier to student code, which could tell the judge whatever it likes. A failure is only
-believed from a new copy, and a result is a value that the judge compares.
+Nothing here is a barrier to student code, which could tell the judge whatever it likes. A result is a value
+that the judge compares, and who denies that a copy is as it was gets the one second look of a submission.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import random
 import resource
 import sys
 import threading
+import warnings
 from collections import Counter, OrderedDict, defaultdict, deque
 from types import CellType, FunctionType
 from typing import Any, Final
@@ -92,8 +93,8 @@ class Follower:
         self._mode = torch.get_deterministic_debug_mode()
         self._empty = np.empty, np.empty_like
 
-    def follow(self, cells: list[str], wall_s: float) -> bool:
-        """Run ``cells`` as the original did; false where this copy can no longer become what that is."""
+    def renew(self) -> bool:
+        """Back to what the copy was; false where it can no longer become that."""
         names = self._frontend.names
         names.clear()
         names.update(self._names)
@@ -105,6 +106,12 @@ class Follower:
         random.setstate(self._random[0])
         np.random.set_state(self._random[1])
         torch.set_rng_state(self._random[2])
+        return True
+
+    def follow(self, cells: list[str], wall_s: float) -> bool:
+        """Run ``cells`` as the original did; false where this copy cannot become what that is."""
+        if not self.renew():
+            return False
         for source in cells:
             result = self._frontend.run_cell(source, wall_s=wall_s, output_bytes=0)
             if result["error"] is not None or result["timeout"]:
@@ -117,8 +124,10 @@ def _signs(names: dict[str, Any]) -> tuple[list[object], list[object]]:
     """What would show that a check changed an object of the notebook or a setting of the process; and the
     objects that were looked at, which have to live as long as their ids are to mean anything."""
     signs: list[object] = [
-        (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()),
-        (threading.active_count(), sys.getrecursionlimit(), os.getcwd(), len(os.environ), len(sys.path)),
+        (torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        (torch.get_num_threads(), torch._C._len_torch_function_stack(), torch.is_anomaly_enabled()),
+        (threading.active_count(), sys.getrecursionlimit(), os.getcwd(), *os.environ.items()),
+        (len(sys.path), id(sys.stdout), *map(id, warnings.filters), *np.geterr().values()),
     ]
     todo = [(0, value) for name, value in names.items() if name not in _SHELL and not name.startswith("_")]
     seen: dict[int, object] = {}

@@ -214,3 +214,21 @@ while True:
                 assert student(branch).size < 4096
             assert sandbox.run_cell("del keep", wall_s=5.0, output_bytes=1000)["error"] is None
             assert sandbox.run_cell("x = bytes(1 << 24)", wall_s=5.0, output_bytes=1000)["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "as_new"), [("pass", True), ("x.append(1)", False), ("globals()['y'] = 3", True)]
+)
+def test_a_failure_in_a_used_copy_is_believed_where_no_check_left_anything(notebook, change, as_new):
+    notebook.run(f"x = []\ny = 2\ndef f():\n    {change}")
+    used = notebook.copies.new()
+    student(used).f()
+    notebook.copies.tidy(used)
+    assert not notebook.copies.as_new(used), "none has failed in a new copy yet"
+    notebook.copies.confirmed = True
+    assert not notebook.copies.as_new(used), "it was not put back"
+    student(used).f()
+    notebook.copies.tidy(used)
+    assert student(used).y == 2
+    assert notebook.copies.as_new(used) is as_new
+    notebook.copies.keep(used)
