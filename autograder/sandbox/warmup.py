@@ -23,6 +23,7 @@ PARTS: Final = {
     "meta": rb"device=[\"']meta[\"']",
     "optim": rb"\boptim\b",
     "sklearn": rb"\bsklearn\b",
+    "vjp": rb"autograd\.(?:functional|grad)\b|torch\.func\b|\bbackward\(\w|\bjac(?:obian|rev)\b|\bvjp\b",
 }
 """Optional parts, and the pattern in a source notebook or in a suite's probes that asks for each."""
 
@@ -63,8 +64,9 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
     loss: Any = torch.nn.functional.cross_entropy(model(torch.ones(3, 4)), torch.tensor([0, 1, 0]))
     if backward:
         loss.backward()
-        # A backward with gradients given, which the judge asks for, imports sympy: 0.2 s.
-        (model(torch.ones(3, 4))).backward(torch.ones(3, 2))
+        if "vjp" in parts:
+            # With gradients given it imports sympy: half a second, and 33 MB.
+            (model(torch.ones(3, 4))).backward(torch.ones(3, 2))
     repr(torch.ones(2, 2))
     if "meta" in parts:
         # The first operation on it imports 316 modules, half a second in each copy that asks for it.
