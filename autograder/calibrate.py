@@ -20,9 +20,10 @@ from pathlib import Path
 from autograder import calibration, calibration_files, console, datasets, golden
 from autograder.config import Config
 from autograder.errors import AutograderError, SuiteError, UsageError
+from autograder.layout import DECLARATION
 from autograder.models import CheckResult, NotebookResult, Outcome
 from autograder.schedule import FileJob, Pool, Setup, device_of
-from autograder.thresholds import DECLARATION, Calibration, Threshold, Thresholds, Variant, load
+from autograder.thresholds import Calibration, Threshold, Thresholds, Variant, load
 
 __all__ = ["Plan", "check", "command", "declaring", "measure", "plan", "run"]
 

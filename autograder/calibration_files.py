@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autograder.calibration import rate_text, rows
-from autograder.layout import Course
+from autograder.layout import CALIBRATION, Course
 from autograder.predictive import transformed
-from autograder.thresholds import CALIBRATION, FORMAT, Calibration, Threshold, Thresholds
+from autograder.thresholds import FORMAT, Calibration, Threshold, Thresholds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

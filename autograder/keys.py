@@ -27,11 +27,10 @@ from typing import Final
 from autograder import datasets
 from autograder.errors import NotebookError
 from autograder.ipynb import read_bytes, sha256
-from autograder.layout import Course
+from autograder.layout import CALIBRATION, DECLARATION, Course
 from autograder.limits import Limits
 from autograder.released import autotests
 from autograder.submitted_files import EXCHANGE_FILES, instructor_files, other_files
-from autograder.thresholds import CALIBRATION, DECLARATION
 
 __all__ = ["MEANING", "Conditions", "Keys", "changed", "engine_digest", "notebooks_part", "suite_digest"]
 

@@ -12,11 +12,23 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from autograder.errors import UsageError
 
-__all__ = ["Course", "check_assignment_name", "check_student_id", "default_suites"]
+__all__ = [
+    "CALIBRATION",
+    "DECLARATION",
+    "Course",
+    "check_assignment_name",
+    "check_student_id",
+    "default_suites",
+]
 
+DECLARATION: Final = "thresholds.toml"
+"""In the folder of a suite: the thresholds of its stochastic checks."""
+CALIBRATION: Final = "calibration.json"
+"""Beside it: what was measured for them."""
 _MAX_NAME = 128
 """Length of ``student.id`` and ``assignment.name`` in nbgrader's tables."""
 _NEVER_IN_A_NAME = "/\\*?["

@@ -6,13 +6,15 @@ its place. Only the gradebook has the result, so that is where these cells come 
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autograder.assignment import AssignmentNotebook, load_assignment
 from autograder.errors import GradebookError
 from autograder.layout import Course
+
+if TYPE_CHECKING:
+    from autograder.assignment import AssignmentNotebook
 
 __all__ = ["autotests", "load_notebooks"]
 
@@ -25,6 +27,8 @@ def load_notebooks(
     course: Course, assignment: str, suite_tasks: frozenset[str] = frozenset()
 ) -> tuple[AssignmentNotebook, ...]:
     """The notebooks of ``assignment``, sorted; see :func:`autograder.assignment.load_assignment`."""
+    from autograder.assignment import load_assignment  # here, as content keys are made without it
+
     paths = course.source_notebooks(assignment)
     tests = autotests(course, assignment)
     return tuple(load_assignment(path, suite_tasks, tests.get(path.stem)) for path in paths)
@@ -38,6 +42,8 @@ def autotests(course: Course, assignment: str) -> dict[str, dict[str, str]]:
         b"AUTOTEST" in source.read_bytes() for source in course.source_notebooks(assignment)
     ):
         return {}
+    import sqlite3  # here, as hardly any course needs it
+
     found: dict[str, dict[str, str]] = {}
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as database:

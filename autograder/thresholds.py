@@ -33,10 +33,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from autograder.errors import SuiteError
+from autograder.layout import CALIBRATION, DECLARATION
 
 __all__ = [
-    "CALIBRATION",
-    "DECLARATION",
     "FORMAT",
     "Calibration",
     "InUse",
@@ -46,8 +45,6 @@ __all__ = [
     "load",
 ]
 
-DECLARATION: Final = "thresholds.toml"
-CALIBRATION: Final = "calibration.json"
 FORMAT: Final = 1
 """Of the stored file."""
 _REQUIRED: Final = ("task", "check", "better", "runs", "need", "start")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -83,6 +82,8 @@ def command(options: argparse.Namespace, settings: Config, assignments: Sequence
 
 
 def _start(options: argparse.Namespace, settings: Config, assignments: Sequence[str]) -> int:
+    import subprocess  # here, as every command imports this module
+
     from autograder import resident
 
     command = [sys.executable, "-m", "autograder", "warm", "--foreground", "--course", str(settings.root)]

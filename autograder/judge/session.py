@@ -41,10 +41,11 @@ from autograder.judge.recognise import forget_observations, observations, recogn
 from autograder.judge.student import NotDefined, Student, StudentError
 from autograder.judge.verdict import explain, not_a_function, not_run, outcome_of, printable
 from autograder.keys import suite_digest
+from autograder.layout import DECLARATION
 from autograder.limits import Limits
 from autograder.models import CheckResult, Explanation, Outcome, TaskSpec
 from autograder.sandbox.client import Branch
-from autograder.thresholds import DECLARATION, Thresholds
+from autograder.thresholds import Thresholds
 from autograder.thresholds import load as load_thresholds
 
 __all__ = ["Judge", "Suite", "SuiteCheck", "TaskRun", "with_judge"]
