@@ -144,10 +144,14 @@ class Agent:
             torch.set_num_threads(1)
             gc.freeze()
             self.channel = Channel(branch, self.channel.bounds)
-            self._follower = Follower(self.frontend)
+            self.be_a_copy()
             return
         branch.close()
         self._reply({"ok": child})
+
+    def be_a_copy(self) -> None:
+        """Note what this copy has to go back to later."""
+        self._follower = Follower(self.frontend)
 
     def _follow(self, cells: list[str], wall_s: float) -> bool:
         """Bring this copy up to where the notebook is; false where it cannot be."""

@@ -70,10 +70,10 @@ def _outside() -> object:
                 for entry in entries:
                     state = entry.stat(follow_symlinks=False)
                     files.append((entry.path, state.st_mtime_ns, state.st_ctime_ns, state.st_size))
+                    if len(files) > _FILES:
+                        return None
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-            if len(files) > _FILES:
-                return None
     except OSError:
         return None
     return processes, resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt, files

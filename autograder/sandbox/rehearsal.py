@@ -50,8 +50,10 @@ def rehearse(frontend: Frontend) -> None:
             for request in _requests(number, code):
                 judge.sendall(b"".join(bytes(chunk) for chunk in encode(request, judge=True)))
             judge.shutdown(socket.SHUT_WR)
+            played = agent.Agent(Channel(sandbox, Bounds()), frontend, seed=number, missing=[])
             with contextlib.suppress(SandboxDied), frontend.streams():  # it ends with the requests
-                agent.Agent(Channel(sandbox, Bounds()), frontend, seed=number, missing=[]).serve()
+                played.be_a_copy()
+                played.serve()
     frontend.forget()
 
 
@@ -91,4 +93,6 @@ def _requests(number: int, code: bytes) -> list[dict[str, Any]]:
         for target, args, kwargs in calls
     ]
     # The first call with a gradient is handle 1: nothing has been held before.
-    return [*asked, {"op": "vjp", "call": 1, "grads": [torch.ones(())]}]
+    asked.append({"op": "vjp", "call": 1, "grads": [torch.ones(())]})
+    follow = {"op": "follow", "cells": [_CELLS[0], _CELLS[2], _CELLS[3]], "wall_s": 60.0}
+    return [*asked, follow, {"op": "before", "requests": [{"op": "renew"}]}, {"op": "was_renewed"}]

@@ -9,6 +9,7 @@ probes.
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 import warnings
 from collections.abc import Iterable
@@ -76,6 +77,8 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
     if "sklearn" in parts:
         _sklearn(np)
     _figure(np)
+    gc.collect()
+    gc.freeze()  # IPython collects garbage at the end of a rehearsal, each time through all modules
     rehearse(frontend)
     return frontend
 
