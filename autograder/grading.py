@@ -346,7 +346,12 @@ class Run:
         try:
             with self.stages("cells"):
                 reply = self.sandbox.run_cell(
-                    cell.source, wall_s=wall_s, output_bytes=limits.output_kb << 10, pristine=plain_test
+                    cell.source,
+                    wall_s=wall_s,
+                    output_bytes=limits.output_kb << 10,
+                    pristine=plain_test,
+                    # What a long cell writes to would be copied for a copy that it makes useless anyway.
+                    meanwhile=self.copies.drop,
                 )
             outcome, message = cell_outcome(reply, wall_s)
         except RemoteFailure as error:
@@ -357,8 +362,7 @@ class Run:
             self.sandbox.dead = self.sandbox.dead or error
             self.killers.add(cell.index)
             self.notices.append(f"Cell {cell.index + 1} was left out: {message}")
-        if not self._is_test(cell):
-            self.copies.ran(cell.source, reply)
+        self.copies.ran(cell.source, reply)
         outputs = clean_outputs(reply.get("outputs"), message if outcome in _NOTED else None)
         if cell.source != cell.display_source:
             outputs = [without_frames(output) for output in outputs]  # they quote hidden tests

@@ -26,7 +26,7 @@ class Copies:
     def __init__(self, make: Callable[[], Branch]) -> None:
         self._make = make
         self._kept: Branch | None = None
-        self._behind: list[str] = []
+        self._behind: list[tuple[str, str | None]] = []
         self._behind_s = 0.0
         self.shared = True
         """Whether checks that pass may share a copy. No longer, once one that failed in a shared copy has
@@ -70,13 +70,13 @@ class Copies:
 
     def ran(self, source: str, reply: Mapping[str, Any]) -> None:
         """The sandbox has run a cell, with ``reply``."""
-        took_s = reply.get("wall_s")
         if self._kept is None:
             return
-        if type(took_s) is float and reply.get("error") is None and reply.get("once") is False:
+        took_s, error = reply.get("wall_s"), reply.get("error")
+        if type(took_s) is float and took_s >= 0 and (error is None or type(error) is str):
             self._behind_s += took_s
-            if 0 <= self._behind_s <= _QUICK_S:
-                self._behind.append(source)
+            self._behind.append((source, error))
+            if self._behind_s <= _QUICK_S and reply.get("once") is False and reply.get("timeout") is False:
                 return
         self.drop()
 

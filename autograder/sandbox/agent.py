@@ -151,9 +151,12 @@ class Agent:
 
     def be_a_copy(self) -> None:
         """Note what this copy has to go back to later."""
-        self._follower = Follower(self.frontend)
+        try:
+            self._follower = Follower(self.frontend)
+        except BaseException:  # an object of the student's fights back when it is looked at: no following
+            self._follower = None
 
-    def _follow(self, cells: list[str], wall_s: float) -> bool:
+    def _follow(self, cells: list[tuple[str, str | None]], wall_s: float) -> bool:
         """Bring this copy up to where the notebook is; false where it cannot be."""
         if self._follower is None:
             return False
@@ -163,7 +166,10 @@ class Agent:
     def _renew(self) -> None:
         """Make this copy what it was at first, as far as that can be."""
         self.objects.forget()
-        self._renewed = self._follower is not None and self._follower.renew()
+        try:
+            self._renewed = self._follower is not None and self._follower.renew()
+        except BaseException:  # as above; the next request must not fail for it
+            self._renewed = False
 
     def _end_branch(self, pid: int, dead: bool) -> int | None:
         """End a copy. ``dead``: it ended by itself; tell its wait status (negative: a signal)."""

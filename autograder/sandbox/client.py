@@ -39,6 +39,9 @@ READ_AHEAD = 1 << 16
 _END_S = 2.0
 """What a sandbox gets to say how a copy of it ended; it waits half a second for that itself."""
 
+_LONG_S = 0.05
+"""How long an answer is waited for before :meth:`Peer.request` does something else."""
+
 _TIMED = ("call", "cell", "follow")
 """Operations that get their limit themselves, to stop before they are killed."""
 
@@ -70,8 +73,10 @@ class Peer:
         its failure is that of the request."""
         self._deferred.append({"op": op, **fields})
 
-    def request(self, op: str, *, wall_s: float, **fields: Any) -> Any:
-        """The agent's answer to one request.
+    def request(
+        self, op: str, *, wall_s: float, meanwhile: Callable[[], None] | None = None, **fields: Any
+    ) -> Any:
+        """The agent's answer to one request; ``meanwhile`` is called where that is long in coming.
 
         :raises RemoteFailure: the agent says that it failed.
         :raises SandboxDied | SandboxTimeout | WireError: no valid answer came; the peer is dead from then on.
@@ -83,6 +88,8 @@ class Peer:
             if op in _TIMED:
                 fields["wall_s"] = wall_s
             self.channel.send(self._frames({"op": op, **fields}), wall_s)
+            if meanwhile is not None and not self.channel.arrives(_LONG_S):
+                meanwhile()
             header, payload = self.channel.receive(wall_s + GRACE_S)
             answer = decode(header, payload, self.resolve, bounds=self.channel.bounds)
         except (SandboxDied, SandboxTimeout, WireError) as error:
@@ -124,8 +131,9 @@ class Branch(Peer):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def follow(self, cells: Sequence[str], *, wall_s: float) -> bool:
-        """Run the cells that the sandbox has run since; false where this copy cannot become what that is."""
+    def follow(self, cells: Sequence[tuple[str, str | None]], *, wall_s: float) -> bool:
+        """Run the cells that the sandbox has run since, each with the error that it ended with; false where
+        this copy cannot become what that is."""
         probes = self.known.get("probes")
         self.known.clear()  # another cell may have given a name to something else
         if probes:
@@ -189,12 +197,18 @@ class Sandbox(Peer):
         self.close()
 
     def run_cell(
-        self, source: str, *, wall_s: float, output_bytes: int, pristine: bool = False
+        self,
+        source: str,
+        *,
+        wall_s: float,
+        output_bytes: int,
+        pristine: bool = False,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
-        """Run one cell; what :meth:`autograder.sandbox.frontend.Frontend.run_cell` says of it (a claim)."""
-        result = self.request(
-            "cell", source=source, output_bytes=output_bytes, wall_s=wall_s, pristine=pristine
-        )
+        """Run one cell; what :meth:`autograder.sandbox.frontend.Frontend.run_cell` says of it (a claim).
+        ``meanwhile`` is called while a long one runs."""
+        fields = {"source": source, "output_bytes": output_bytes, "pristine": pristine}
+        result = self.request("cell", wall_s=wall_s, meanwhile=meanwhile, **fields)
         if type(result) is not dict:
             self.dead = WireError("an answer that is none")
             raise self.dead

@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from autograder.sandbox.frontend import Frontend
+from autograder.sandbox.frontend import Frontend, describe, time_limit
 
 __all__ = ["Follower", "Once"]
 
@@ -40,7 +40,7 @@ _CONSTANT: Final = (
 _LISTS: Final = (list, tuple, set, frozenset, deque)
 _DICTS: Final = (dict, OrderedDict, defaultdict, Counter)
 _DEPTH: Final = 8
-_ITEMS: Final = 4000
+_ITEMS: Final = 1000
 _ARRAY_BYTES: Final = 1 << 16
 
 
@@ -108,16 +108,32 @@ class Follower:
         torch.set_rng_state(self._random[2])
         return True
 
-    def follow(self, cells: list[str], wall_s: float) -> bool:
-        """Run ``cells`` as the original did; false where this copy cannot become what that is."""
+    def follow(self, cells: list[tuple[str, str | None]], wall_s: float) -> bool:
+        """Run ``cells``, each with the error that it ended with in the original; false where this copy cannot
+        become what that is."""
         if not self.renew():
             return False
-        for source in cells:
-            result = self._frontend.run_cell(source, wall_s=wall_s, output_bytes=0)
-            if result["error"] is not None or result["timeout"]:
-                return False
+        if not all(self._same(source, error, wall_s) for source, error in cells):
+            return False
         self._mark()
         return True
+
+    def _same(self, source: str, error: str | None, wall_s: float) -> bool:
+        """Run a cell; whether it ends as it did in the original, with ``error``."""
+        frontend, found = self._frontend, None
+        frontend.sink.open(0)
+        try:
+            with time_limit(wall_s):
+                if not frontend.shell.run_again(source):
+                    result = frontend.run_cell(source, wall_s=wall_s, output_bytes=0)
+                    return bool(result["error"] == error and not result["timeout"])
+        except BaseException as raised:  # the student's cell may raise anything
+            found = describe(raised)
+        # IPython would call what the cell has registered now, show figures and close them.
+        plots, shell = sys.modules.get("matplotlib.pyplot"), frontend.shell
+        if shell.count_callbacks() != shell.usual_callbacks or (plots and plots.get_fignums()):
+            return False
+        return found == error
 
 
 def _signs(names: dict[str, Any]) -> tuple[list[object], list[object]]:

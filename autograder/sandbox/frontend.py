@@ -30,7 +30,7 @@ from autograder.sandbox.plain_cells import Compiler, PlainCells
 from autograder.sandbox.pristine import Pristine
 from autograder.sandbox.reserve import Reserve
 
-__all__ = ["Frontend", "LimitReached", "time_limit"]
+__all__ = ["Frontend", "LimitReached", "describe", "time_limit"]
 
 
 class LimitReached(KeyboardInterrupt):
@@ -298,7 +298,7 @@ class Frontend:
         shell = cast(Any, self.shell)
         shell.reset(new_session=True)
         shell.displayhook.flush()
-        shell.execution_count = 1
+        shell.execution_count, shell.usual_callbacks = 1, shell.count_callbacks()
         self._pristine = Pristine(shell)
 
     def keep_back(self, reserve: Reserve) -> None:

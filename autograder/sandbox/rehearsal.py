@@ -94,5 +94,5 @@ def _requests(number: int, code: bytes) -> list[dict[str, Any]]:
     ]
     # The first call with a gradient is handle 1: nothing has been held before.
     asked.append({"op": "vjp", "call": 1, "grads": [torch.ones(())]})
-    follow = {"op": "follow", "cells": [_CELLS[0], _CELLS[2], _CELLS[3]], "wall_s": 60.0}
+    follow = {"op": "follow", "cells": [(_CELLS[number], None) for number in (0, 2, 3)], "wall_s": 60.0}
     return [*asked, follow, {"op": "before", "requests": [{"op": "renew"}]}, {"op": "was_renewed"}]

@@ -32,6 +32,12 @@ class Channel:
         """For ``select`` and ``poll``."""
         return self.sock.fileno()
 
+    def arrives(self, wall_s: float) -> bool:
+        """Whether anything comes within ``wall_s`` seconds, or the other side is gone."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(wall_s * 1000))
+
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()

@@ -6,7 +6,7 @@ import pytest
 
 from autograder.errors import SandboxDied
 from autograder.judge.copies import Copies
-from autograder.judge.student import Student
+from autograder.judge.student import NotDefined, Student
 from autograder.limits import Limits
 
 
@@ -20,6 +20,8 @@ def notebook(sandbox):
         def run(self, source):
             reply = sandbox.run_cell(source, wall_s=5.0, output_bytes=1000)
             assert reply["error"] is None, reply["error"]
+            if "sleep" not in source:
+                reply["wall_s"] = 0.001  # on a busy machine too
             self.copies.ran(source, reply)
             return reply
 
@@ -161,11 +163,77 @@ def test_an_ordinary_cell_has_nothing_that_happens_once(notebook):
     assert notebook.run(cell)["once"] is False
 
 
-def test_a_cell_that_failed_ends_the_copy(notebook, sandbox):
+def test_a_cell_that_failed_fails_in_the_copy_too(notebook, sandbox):
     notebook.copies.keep(notebook.copies.new())
-    reply = sandbox.run_cell("1 / 0", wall_s=5.0, output_bytes=1000)
-    notebook.copies.ran("1 / 0", reply)
+    for cell in ("x = 2\nassert x == 3, f'x is {x}'\ny = 4", "z = 1 +", "1 / 0"):
+        reply = sandbox.run_cell(cell, wall_s=5.0, output_bytes=1000)
+        notebook.copies.ran(cell, {**reply, "wall_s": 0.001})
+    found = notebook.copies.take()
+    assert found is not None and student(found).x == 2
+    with pytest.raises(NotDefined):
+        student(found).get("y")
+    found.close()
+
+
+def test_a_cell_that_ends_in_another_way_ends_the_copy(notebook):
+    notebook.run("import os\nhere = os.getpid()")
+    notebook.copies.keep(notebook.copies.new())
+    notebook.run("assert os.getpid() == here")
     assert notebook.copies.take() is None
+
+
+def test_figures_that_ipython_would_have_closed_end_the_copy(notebook):
+    notebook.run("import matplotlib.pyplot as plt")
+    notebook.copies.keep(notebook.copies.new())
+    cell = "figure = plt.figure()\nx = 1"
+    notebook.copies.ran(cell, {"wall_s": 0.001, "error": None, "once": False, "timeout": False})
+    assert notebook.copies.take() is None
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%time x = 5\n",
+        "x = await five()",
+        "from __future__ import annotations\nx = 5",
+    ],
+)
+def test_what_only_ipython_can_run_it_runs(notebook, cell):
+    notebook.run("async def five(): return 5")
+    kept = notebook.copies.new()
+    notebook.copies.keep(kept)
+    notebook.run(cell)
+    notebook.run("y = x\nz = 1")
+    found = notebook.copies.take()
+    assert found is kept
+    assert (student(found).x, student(found).y) == (5, 5)
+    found.close()
+
+
+def test_a_cell_that_registers_something_with_ipython_ends_the_copy(notebook):
+    notebook.copies.keep(notebook.copies.new())
+    notebook.run(
+        "get_ipython().events.register('post_run_cell', lambda result: globals().update(x=5))\nx = 4"
+    )
+    assert notebook.copies.take() is None
+
+
+def test_an_object_that_cannot_be_looked_at_only_ends_the_following(notebook):
+    notebook.run(
+        "class Odd:\n    def __getattribute__(self, name): raise SystemExit(name)\n"
+        "odd, x = Odd(), 1\ndef f(): return x"
+    )
+    kept = notebook.copies.new()
+    assert student(kept).f() == 1
+    notebook.copies.confirmed = True
+    notebook.copies.tidy(kept)
+    assert student(kept).f() == 1
+    assert not notebook.copies.as_new(kept)
+    notebook.copies.keep(kept)
+    notebook.run("x = 2")
+    assert notebook.copies.take() is None
+    with notebook.copies.new() as fresh:
+        assert student(fresh).f() == 2
 
 
 def test_a_copy_that_has_died_is_not_kept(notebook):
