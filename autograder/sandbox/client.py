@@ -134,14 +134,12 @@ class Branch(Peer):
     def follow(self, cells: Sequence[tuple[str, str | None]], *, wall_s: float) -> bool:
         """Run the cells that the sandbox has run since, each with the error that it ended with; false where
         this copy cannot become what that is."""
-        probes = self.known.get("probes")
         self.known.clear()  # another cell may have given a name to something else
-        if probes:
-            self.known["probes"] = probes
         return self.request("follow", cells=list(cells), wall_s=wall_s) is True
 
     def renew(self) -> None:
         """Before the next request, make the copy what it was when it was new."""
+        self.known.clear()
         self.defer("renew")
 
     def was_renewed(self, *, wall_s: float) -> bool:

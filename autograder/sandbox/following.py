@@ -143,7 +143,8 @@ def _signs(names: dict[str, Any]) -> tuple[list[object], list[object]]:
         (torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
         (torch.get_num_threads(), torch._C._len_torch_function_stack(), torch.is_anomaly_enabled()),
         (threading.active_count(), sys.getrecursionlimit(), os.getcwd(), *os.environ.items()),
-        (len(sys.path), id(sys.stdout), *map(id, warnings.filters), *np.geterr().values()),
+        (sys.prefix, sys.base_prefix, sys.executable, len(sys.path), id(sys.stdout)),
+        (*map(id, warnings.filters), *np.geterr().values()),
     ]
     todo = [(0, value) for name, value in names.items() if name not in _SHELL and not name.startswith("_")]
     seen: dict[int, object] = {}

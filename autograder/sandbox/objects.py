@@ -70,9 +70,10 @@ class Objects:
         return _dotted(item.name)
 
     def forget(self) -> None:
-        """Let go of what earlier checks held."""
+        """Let go of what earlier checks held, and of what probes have noted."""
         self._held.clear()
         self._calls.clear()
+        self._probes.clear()
 
     # -- operations: each takes and gives plain values or objects the encoder can hold
 
