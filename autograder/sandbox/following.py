@@ -25,11 +25,13 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from autograder.sandbox import root
 from autograder.sandbox.frontend import Frontend, describe, time_limit
 
 __all__ = ["Follower", "Once"]
 
-_SHARED: Final = ("/tmp", "/dev/shm")
+_WRITABLE: Final = (root.HOME, root.TMP, root.SHM)
+"""All places where a sandbox can write; without one it is where the notebook runs."""
 _FILES: Final = 100
 _SHELL: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 """Names that IPython gives a notebook and changes by itself; those with an underscore are its own, too."""
@@ -64,7 +66,7 @@ def _outside() -> object:
     try:
         processes = [name for name in os.listdir("/proc") if name.isdigit()]
         files: list[tuple[str, int, int, int]] = []
-        folders = [os.getcwd(), *_SHARED]
+        folders = list(dict.fromkeys((os.getcwd(), *_WRITABLE)))
         while folders:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:

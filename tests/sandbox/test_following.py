@@ -140,6 +140,7 @@ def test_what_notebooks_usually_hold_is_no_obstacle(notebook, before):
         "open('new', 'w').close()",
         "with open('there', 'a') as file: file.write('more')",
         "import os\nos.mkdir('folder')",
+        "import os\nos.chdir('/tmp')\nopen('/home/student/new', 'w').close()",
         "import os\nos.remove('there')",
         "import torch\ntorch.save(torch.ones(2), 'x.pt')",
         "import numpy as np\nnp.save('/tmp/x.npy', np.ones(2))",
