@@ -68,9 +68,13 @@ def _outside() -> object:
         files: list[tuple[str, int, int, int]] = []
         folders = list(dict.fromkeys((os.getcwd(), *_WRITABLE)))
         while folders:
-            with os.scandir(folders.pop()) as entries:
+            folder = folders.pop()
+            device = os.stat(folder).st_dev
+            with os.scandir(folder) as entries:
                 for entry in entries:
                     state = entry.stat(follow_symlinks=False)
+                    if state.st_dev != device:
+                        continue  # mounted there, for reading only: Python itself may live below /tmp
                     files.append((entry.path, state.st_mtime_ns, state.st_ctime_ns, state.st_size))
                     if len(files) > _FILES:
                         return None

@@ -19,7 +19,8 @@
 ``cell``    a cell of its own, before the attacked tasks, whose outcome must be one of ``outcomes``.
 ``file``    ``make`` names a function of :mod:`tests.attacks.files` that gives the bytes of the whole file.
 
-In every case the honest tasks before and behind must keep their points (``honest = [2, 2]``), nothing may end
+In every case the honest tasks before and behind must keep their points (``honest = [2, 2]``; with
+``at_least`` they may keep more than it says), nothing may end
 as ``ENGINE_ERROR``, the whole notebook must be done ``limit_s + 2`` seconds after its start, and the host
 must be as it was. ``outcomes`` are of the attacked task for ``answer`` and of the notebook for ``file``;
 ``says`` must stand in one of its messages. ``alone`` keeps an attack out of shared notebooks, ``chains``
@@ -55,6 +56,7 @@ class Attack:
     outcomes: tuple[str, ...] = ()
     score: float = 0.0
     honest: tuple[float, float] = (2.0, 2.0)
+    at_least: bool = False
     says: str = ""
     alone: bool = False
     limit_s: float = 0.0

@@ -201,14 +201,14 @@ def run(job: Job, grader: Grader, assignment: AssignmentNotebook, host: Host, *,
     if wall_s > job.limit_s + _SLACK_S:
         common.append(f"it took {wall_s:.1f} s, over {job.limit_s:g} + {_SLACK_S:g} s")
     scores = {task.id: task.score for task in result.tasks}
-    honest = job.attacks[0].honest
-    if (scores["first"], scores["last"]) != honest:
+    honest, found = job.attacks[0].honest, (scores["first"], scores["last"])
+    kept = all((score or 0) >= least for score, least in zip(found, honest, strict=True))
+    if found != honest and not (job.attacks[0].at_least and kept):
         why = [
             check.message for task in result.tasks if task.id in ("first", "last") for check in task.checks
         ]
         common.append(
-            f"the honest tasks have {scores['first']}, {scores['last']} instead of {honest}: {why} "
-            f"{result.message} {result.notices}"
+            f"the honest tasks have {found} instead of {honest}: {why} {result.message} {result.notices}"
         )
     done = []
     for number, attack in enumerate(job.attacks):
