@@ -9,7 +9,6 @@ costs its own task only.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
@@ -44,11 +43,11 @@ from autograder.notebook import (
     read_bytes,
     sha256,
 )
-from autograder.outputs import clean_count, clean_outputs, without_frames
 from autograder.plain import plain
 from autograder.records import (
     cell_death,
     cell_outcome,
+    cell_result,
     graded_notebook,
     in_kernel,
     in_kernel_error,
@@ -65,7 +64,6 @@ from autograder.stages import Stages
 __all__ = ["Grader", "Run"]
 
 _SEVERE = (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE)
-_NOTED = (*_SEVERE, Outcome.OUTPUT_LIMIT)
 
 
 class Grader:
@@ -350,8 +348,7 @@ class Run:
                     wall_s=wall_s,
                     output_bytes=limits.output_kb << 10,
                     pristine=plain_test,
-                    # What a long cell writes to would be copied for a copy that it makes useless anyway.
-                    meanwhile=self.copies.drop,
+                    meanwhile=self.copies.drop,  # useless by then, and what is written is copied for it
                 )
             outcome, message = cell_outcome(reply, wall_s)
         except RemoteFailure as error:
@@ -363,19 +360,7 @@ class Run:
             self.killers.add(cell.index)
             self.notices.append(f"Cell {cell.index + 1} was left out: {message}")
         self.copies.ran(cell.source, reply)
-        outputs = clean_outputs(reply.get("outputs"), message if outcome in _NOTED else None)
-        if cell.source != cell.display_source:
-            outputs = [without_frames(output) for output in outputs]  # they quote hidden tests
-        claim = reply.get("wall_s")
-        self.cells[cell.index] = CellResult(
-            index=cell.index,
-            id=cell.grade_id,
-            outcome=outcome,
-            wall_s=claim if type(claim) is float and math.isfinite(claim) else 0.0,
-            message=message,
-            outputs=tuple(outputs),
-            execution_count=clean_count(reply.get("execution_count")),
-        )
+        self.cells[cell.index] = cell_result(cell, reply, outcome, message)
         if spec is not None and plain_test:
             self.checks[spec.id] = (in_kernel(spec, self.cells[cell.index]),)
 

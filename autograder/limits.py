@@ -28,7 +28,8 @@ class Limits:
     cpu_s: float = 300.0
     """CPU time of one process in the sandbox."""
     memory_mb: int = 2048
-    """Private memory of the whole sandbox beyond the shared zygote (cgroup) and per process (rlimit)."""
+    """Private memory of the whole sandbox beyond the shared zygote (cgroup) and per process (rlimit); of the
+    address space 32 are kept back, to say how a cell without memory ended."""
     processes: int = 64
     """Processes and threads at one time."""
     open_files: int = 256

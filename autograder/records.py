@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from autograder.assignment import AssignmentNotebook
 from autograder.credit import partial_credit
@@ -20,13 +21,15 @@ from autograder.models import (
     TaskKind,
     TaskSpec,
 )
-from autograder.notebook import PreparedNotebook
+from autograder.notebook import PreparedCell, PreparedNotebook
+from autograder.outputs import clean_count, clean_outputs, without_frames
 from autograder.plain import plain
 from autograder.scoring import notebook_totals, task_result
 
 __all__ = [
     "cell_death",
     "cell_outcome",
+    "cell_result",
     "graded_notebook",
     "in_kernel",
     "in_kernel_error",
@@ -34,6 +37,9 @@ __all__ = [
     "no_checks_run",
     "unreadable",
 ]
+
+_NOTED: Final = (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.HOSTILE, Outcome.OUTPUT_LIMIT)
+"""Outcomes of a cell that its outputs mention."""
 
 
 def unreadable(
@@ -131,6 +137,25 @@ def cell_outcome(reply: Mapping[str, Any], wall_s: float) -> tuple[Outcome, str 
     if reply.get("truncated") is True:
         return Outcome.OUTPUT_LIMIT, "It printed more than allowed; the rest was dropped."
     return Outcome.PASSED, None
+
+
+def cell_result(
+    cell: PreparedCell, reply: Mapping[str, Any], outcome: Outcome, message: str | None
+) -> CellResult:
+    """The record of a cell that the sandbox says ``reply`` about, or nothing."""
+    outputs = clean_outputs(reply.get("outputs"), message if outcome in _NOTED else None)
+    if cell.source != cell.display_source:
+        outputs = [without_frames(output) for output in outputs]  # they quote hidden tests
+    claim = reply.get("wall_s")
+    return CellResult(
+        index=cell.index,
+        id=cell.grade_id,
+        outcome=outcome,
+        wall_s=claim if type(claim) is float and math.isfinite(claim) else 0.0,
+        message=message,
+        outputs=tuple(outputs),
+        execution_count=clean_count(reply.get("execution_count")),
+    )
 
 
 def cell_death(error: SandboxError, wall_s: float) -> tuple[Outcome, str]:

@@ -26,6 +26,7 @@ class Copies:
     def __init__(self, make: Callable[[], Branch]) -> None:
         self._make = make
         self._kept: Branch | None = None
+        self._old: Branch | None = None  # ends when a new one has been made
         self._behind: list[tuple[str, str | None]] = []
         self._behind_s = 0.0
         self.shared = True
@@ -41,31 +42,33 @@ class Copies:
         :raises SandboxError: the sandbox is gone.
         """
         made = self._make()
-        self.drop()  # only now: an agent that does not end copies delays the next cell, not this
+        self._end_old()  # only now: an agent that does not end copies delays the next cell, not this
         return made
 
     def take(self) -> Branch | None:
         """The copy that was kept, brought up to where the notebook is; None where there is none."""
-        if self._kept is None:
-            return None
+        kept, self._kept = self._kept, None
         cells, self._behind, self._behind_s = self._behind, [], 0.0
+        if kept is None:
+            return None
         try:
-            if self._kept.follow(cells, wall_s=_FOLLOW_S):
-                kept, self._kept = self._kept, None
+            if kept.follow(cells, wall_s=_FOLLOW_S):
                 return kept
         except SandboxError:  # a new copy decides
             pass
+        self._old = kept
         return None
 
     def keep(self, branch: Branch) -> None:
         """Keep ``branch``, which judged a task, for the next one."""
-        self._kept = branch
-        if not self.shared or branch.dead:
-            self.drop()
+        if self.shared and not branch.dead:
+            self._kept = branch
+        else:
+            branch.close()
 
     def instead_of(self, branch: Branch) -> Branch:
         """A new copy in the place of ``branch``; errors as :meth:`new`."""
-        self._kept = branch
+        self._old = branch
         return self.new()
 
     def ran(self, source: str, reply: Mapping[str, Any]) -> None:
@@ -94,7 +97,12 @@ class Copies:
 
     def drop(self) -> None:
         """End the copy that is kept."""
+        self._end_old()
+        self._old, self._kept = self._kept, None
         self._behind, self._behind_s = [], 0.0
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            kept.close()
+        self._end_old()
+
+    def _end_old(self) -> None:
+        old, self._old = self._old, None
+        if old is not None:
+            old.close()

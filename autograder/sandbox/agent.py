@@ -59,8 +59,8 @@ class Agent:
 
     def serve(self) -> None:
         """Answer requests until the judge closes the wire; then end the process."""
+        self._reserve.open()
         while True:
-            self._reserve.open()
             try:
                 header, payload = self.channel.receive()
                 request = decode(header, payload, self.objects.resolve, bounds=Bounds(), trusted=True)
@@ -74,7 +74,6 @@ class Agent:
                 continue
             try:
                 if operation == "before":
-                    self._reserve.shut()
                     self._do(request["requests"])
                     continue
                 failed, self._failed = self._failed, None
@@ -83,20 +82,24 @@ class Agent:
                     continue
                 if failed is not None:
                     raise failed
-                self._reserve.shut()
-                result = self._operations[operation](**request)
-                self._reserve.open()
-                self._reply({"ok": result})
+                self._reply({"ok": self._operate(operation, request)})
             except BaseException as error:  # student code behind any of these may raise anything
-                self._reserve.open()
                 self._reply({"failed": explain(error)})
+
+    def _operate(self, operation: str, request: dict[str, Any]) -> Any:
+        """What a request asks for, without the memory that is kept back for the answer."""
+        self._reserve.shut()
+        try:
+            return self._operations[operation](**request)
+        finally:
+            self._reserve.open()
 
     def _do(self, requests: list[dict[str, Any]]) -> None:
         """Requests without an answer; the failure of one is that of the next request, and the others are done
         all the same."""
         for request in requests:
             try:
-                self._operations[request.pop("op")](**request)
+                self._operate(request.pop("op"), request)
             except BaseException as error:  # what is patched may be the student's
                 self._failed = self._failed or error
 

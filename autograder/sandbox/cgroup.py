@@ -16,7 +16,6 @@ from pathlib import Path
 
 from autograder.limits import Limits
 from autograder.sandbox.hierarchy import Place, find, name_of, sweep, table, words, write
-from autograder.sandbox.reserve import RESERVE_MB
 
 __all__ = ["Cgroup", "CgroupPool"]
 
@@ -84,7 +83,7 @@ class Cgroup:
 
     def _limit(self, limits: Limits) -> None:
         memory = self._folders[0]
-        size = str(int((limits.memory_mb + RESERVE_MB) * (1 << 20)))
+        size = str(int(limits.memory_mb * (1 << 20)))
         if self._pool.version == 1:
             write(memory / "memory.limit_in_bytes", size)
             with contextlib.suppress(OSError):  # without swap accounting there is no such file

@@ -194,7 +194,7 @@ def _bundle(data: Any) -> dict[str, Any]:
 
 class _Shell(PlainCells):
     sink: ClassVar[_Sink]
-    reserve: Reserve | None = None
+    reserve = Reserve()
     out_of_memory: MemoryError | None = None
     """What a cell ended with that left IPython itself without memory: it stumbles, and loses the error."""
 
@@ -208,13 +208,11 @@ class _Shell(PlainCells):
 
     def showtraceback(self, *args: Any, **options: Any) -> None:
         """With memory of the agent's own: the cell may have failed for want of it."""
-        if self.reserve is not None:
-            self.reserve.open()
+        self.reserve.open()
         try:
             super().showtraceback(*args, **options)
         finally:
-            if self.reserve is not None:
-                self.reserve.shut()
+            self.reserve.shut()
 
     def system(self, cmd: str) -> None:
         """``!cmd``: a subprocess whose output lands in the cell, with nothing on its standard input."""
@@ -356,8 +354,7 @@ class Frontend:
                     timed_out = fired()
         except BaseException as caught:  # a hook of the student, or the interrupt between two lines of ours
             error = shell.out_of_memory or caught
-        if shell.reserve is not None:
-            shell.reserve.open()
+        shell.reserve.open()
         self._raw_output()
         return {
             "outputs": self.sink.finish(),

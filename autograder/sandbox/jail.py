@@ -335,7 +335,7 @@ def _set_rlimits(limits: Limits, memory_mb: int, *, count_processes: bool) -> bo
 
     mib, cpu_s, stack = 1 << 20, max(1, int(limits.cpu_s)), 8 << 20
     wanted = {
-        "RLIMIT_AS": (memory_mb * mib, (memory_mb + RESERVE_MB) * mib),
+        "RLIMIT_AS": ((memory_mb - RESERVE_MB) * mib, memory_mb * mib),
         "RLIMIT_CORE": (1, 1),  # 0 would still start the host's core dump program, if it has one
         "RLIMIT_CPU": (cpu_s, cpu_s + 2),
         "RLIMIT_FSIZE": (int(limits.file_mb * mib),) * 2,

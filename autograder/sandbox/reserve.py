@@ -9,8 +9,7 @@ from typing import Final
 __all__ = ["RESERVE_MB", "Reserve"]
 
 RESERVE_MB: Final = 32
-"""Between the soft limit, which holds for student code, and the hard one; the whole sandbox may have as much
-more."""
+"""Between the soft limit, which holds for student code, and the hard one: part of ``Limits.memory_mb``."""
 _AS: Final = getattr(resource, "RLIMIT_AS", None)
 
 

@@ -35,7 +35,6 @@ from autograder.errors import SandboxDied
 from autograder.limits import Limits
 from autograder.sandbox import jail, linux, served, watch
 from autograder.sandbox.compaction import fill_holes
-from autograder.sandbox.reserve import RESERVE_MB
 from autograder.sandbox.warmup import warm_up
 
 __all__ = ["ENVIRONMENT", "main"]
@@ -199,7 +198,7 @@ def _start(request: tuple[dict[str, Any], list[int]], warm: _Warm) -> _Child:
         )
     limits, memory_mb = fields["limits"], None
     if fields["watch_memory"]:
-        memory_mb = limits["memory_mb"] + RESERVE_MB
+        memory_mb = limits["memory_mb"]
     watched = watch.Watched(pid, memory_mb, limits["processes"], warm.shared_mb)
     return _Child(pid, pidfd, status, watched)
 

@@ -16,7 +16,6 @@ import pytest
 from autograder.limits import Limits
 from autograder.sandbox import hierarchy
 from autograder.sandbox.cgroup import Cgroup, CgroupPool
-from autograder.sandbox.reserve import RESERVE_MB
 from tests.sandbox.jails import alive, eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -89,7 +88,7 @@ def test_a_memory_hog_is_ended_and_named(pool: CgroupPool) -> None:
         assert process.wait(30) == -signal.SIGKILL
         assert group.oom_killed()
         peak = group.peak_mb()
-        assert peak is None or 50 < peak <= 65 + RESERVE_MB
+        assert peak is None or 50 < peak <= 65
 
 
 def test_forks_share_one_limit(pool: CgroupPool) -> None:
