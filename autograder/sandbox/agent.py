@@ -89,6 +89,10 @@ class Agent:
     def _operate(self, operation: str, request: dict[str, Any]) -> Any:
         """What a request asks for, without the memory that is kept back for the answer."""
         self._reserve.shut()
+        if operation != "call":
+            self.objects.something_ran()
+        if operation != "cell":
+            self._once.pause()
         try:
             return self._operations[operation](**request)
         finally:
@@ -150,6 +154,7 @@ class Agent:
             self.be_a_copy()
             return
         branch.close()
+        self._once.pause()
         self._reply({"ok": child})
 
     def be_a_copy(self) -> None:

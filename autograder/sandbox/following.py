@@ -51,20 +51,27 @@ class Once:
 
     def __init__(self) -> None:
         self._before: object = None
+        self._after: object = None
 
     def start(self) -> None:
         """Look from here on."""
-        self._before = _outside()
+        self._before = self._after or _outside()
+        self._after = None
 
     def stop(self) -> bool:
         """Whether there was anything since :meth:`start`, or may have been."""
-        return threading.active_count() > 1 or self._before is None or _outside() != self._before
+        self._after = _outside()
+        return threading.active_count() > 1 or self._before is None or self._after != self._before
+
+    def pause(self) -> None:
+        """Something else than a cell comes now, which may do any of this."""
+        self._after = None
 
 
 def _outside() -> object:
     """What this process has in common with its copies, or started; None where it cannot be told."""
     try:
-        processes = [name for name in os.listdir("/proc") if name.isdigit()]
+        processes = _processes()
         files: list[tuple[str, int, int, int]] = []
         folders = list(dict.fromkeys((os.getcwd(), *_WRITABLE)))
         while folders:
@@ -83,6 +90,18 @@ def _outside() -> object:
     except OSError:
         return None
     return processes, resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt, files
+
+
+def _processes() -> object:
+    """What changes where a process is started, or where one ends that was not started by this one."""
+    if os.getpid() != 1:
+        return [name for name in os.listdir("/proc") if name.isdigit()]
+    # In a process namespace of its own: the number that the newest process or thread in it has got.
+    fd = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 100).rsplit(b" ", 1)[1]
+    finally:
+        os.close(fd)
 
 
 class Follower:

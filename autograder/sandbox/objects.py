@@ -49,6 +49,8 @@ class Objects:
         self._numbers = itertools.count(1)
         self._probes: dict[str, types.ModuleType] = {}
         self._patches: dict[int, tuple[Any, str, Any]] = {}
+        self._rng: dict[str, Any] | None = None
+        """The random states, as long as nothing has run since they were read."""
 
     # -- the wire's view
 
@@ -106,7 +108,8 @@ class Objects:
         kwargs = kwargs or {}
         leaves = [t for t in _tensors([args, kwargs]) if t.requires_grad]
         before = _images(args, kwargs) if watch else None
-        rng = _rng_state() if watch else None
+        rng = (self._rng or _rng_state()) if watch else None
+        self._rng = None
         reply: dict[str, Any] = {}
         started = time.perf_counter()
         with self.frontend.captured() as printed:
@@ -131,9 +134,15 @@ class Objects:
         reply["wall_s"] = time.perf_counter() - started
         if before is not None and (changed := _changed(before, args, kwargs)):
             reply["changed"] = changed
-        if rng is not None and (now := _rng_state()) != rng:
-            reply["rng"] = [name for name, state in now.items() if rng[name] != state]
+        if rng is not None:
+            self._rng = _rng_state()
+            if self._rng != rng:
+                reply["rng"] = [name for name, state in self._rng.items() if rng[name] != state]
         return reply
+
+    def something_ran(self) -> None:
+        """What was not a call: student code may have drawn random numbers in it."""
+        self._rng = None
 
     def vjp(self, call: int, grads: list[torch.Tensor | None]) -> dict[str, Any]:
         """Backward through an earlier call: gradients of its tensor inputs, in order; parameters get

@@ -35,6 +35,9 @@ def mutates(a):
     torch.rand(1)
     print("seen")
 
+def draws():
+    yield torch.rand(1)
+
 class Liar(torch.Tensor):
     def __eq__(self, other): return True
 
@@ -158,6 +161,26 @@ def test_side_effects_are_recorded(student):
     assert last.mutated == (0,) and torch.equal(last.args_after[0], torch.ones(2))
     assert torch.equal(a, torch.zeros(2)), "the judge's own tensor is untouched"
     assert last.rng_used == ("torch",) and last.stdout == "seen\n"
+
+
+def test_random_numbers_are_those_of_the_call_that_drew_them(student):
+    def used(call, *args):
+        call(*args)
+        return student.last.rng_used
+
+    a = torch.zeros(2)
+    assert used(student.mutates, a) == ("torch",)
+    assert used(student.affine, *inputs()) == ()
+    assert used(student.mutates, a) == used(student.mutates, a) == ("torch",)
+    student.seed(5)
+    assert used(student.affine, *inputs()) == ()
+    later = student.draws()
+    assert student.last.rng_used == ()
+    assert len(list(later)) == 1  # draws now
+    assert used(student.affine, *inputs()) == ()
+    for module in ("numpy.random", "random"):
+        assert used(student.remote(f"{module}.random")) == (module.partition(".")[0],)
+        assert used(student.affine, *inputs()) == ()
 
 
 def test_a_lying_subclass_stays_on_the_other_side(student):

@@ -148,6 +148,7 @@ def test_what_notebooks_usually_hold_is_no_obstacle(notebook, before):
         "!true\n",
         "import os\nif os.fork() == 0: os._exit(0)",
         "import threading, time\nthreading.Thread(target=time.sleep, args=(5,)).start()",
+        "import threading\nthread = threading.Thread(target=int)\nthread.start()\nthread.join()",
         "import time\ntime.sleep(0.02)",
         # What follows may run twice, but a copy does not become what the notebook is.
         "assert os.getpid() == here",
