@@ -6,17 +6,20 @@ its place. Only the gradebook has the result, so that is where these cells come 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from autograder.errors import GradebookError
+from autograder.errors import AutograderError, GradebookError
 from autograder.layout import Course
+from autograder.regions import has_solution, student_view
 
 if TYPE_CHECKING:
     from autograder.assignment import AssignmentNotebook
 
-__all__ = ["autotests", "load_notebooks"]
+__all__ = ["autotests", "given_cells", "load_notebooks"]
 
 _QUERY = """
 select n.name, s.name, s.source from source_cell s join notebook n on n.id = s.notebook_id
@@ -32,6 +35,28 @@ def load_notebooks(
     paths = course.source_notebooks(assignment)
     tests = autotests(course, assignment)
     return tuple(load_assignment(path, suite_tasks, tests.get(path.stem)) for path in paths)
+
+
+def given_cells(files: Iterable[bytes]) -> tuple[str, ...]:
+    """The code cells in these source notebooks that students get as they are, and most leave so: their texts.
+    None of a file that is no notebook; who needs it says so."""
+    found: dict[str, None] = {}
+    for content in files:
+        try:
+            cells = json.loads(content)["cells"]
+            found |= dict.fromkeys(source for cell in cells if (source := _given(cell)))
+        except (AutograderError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue
+    return tuple(found)
+
+
+def _given(cell: dict[str, Any]) -> str:
+    """The text of a code cell that is the same for students; otherwise empty."""
+    source = "".join(cell["source"])
+    told = cell["metadata"].get("nbgrader", {})
+    answer = (told.get("solution") and not told.get("locked")) or has_solution(source)
+    own = cell["cell_type"] != "code" or answer or "AUTOTEST" in source or student_view(source) != source
+    return "" if own else source
 
 
 def autotests(course: Course, assignment: str) -> dict[str, dict[str, str]]:

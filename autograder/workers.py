@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -21,7 +22,7 @@ from autograder.beside import of_assignment
 from autograder.errors import AutograderError
 from autograder.jobs import FileJob, Job, Setup, lost
 from autograder.models import NotebookResult, SubmissionResult
-from autograder.released import load_notebooks
+from autograder.released import given_cells, load_notebooks
 from autograder.seeds import Seeds, secret_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def prepare(setup: Setup, use: Callable[[Grader, Notebooks], None]) -> None:
 
     :raises AutograderError: a suite or a notebook is wrong, or there can be no sandbox.
     """
+    gc.disable()  # while it imports: what it makes now stays
     from autograder import datasets
     from autograder.sandbox.launch import Zygote
     from autograder.sandbox.warmup import parts_of
@@ -70,7 +72,12 @@ def prepare(setup: Setup, use: Callable[[Grader, Notebooks], None]) -> None:
     probes = [setup.course.suite_dir(name) / "probes.py" for name in setup.assignments]
     beside = [path.read_bytes() for path in probes if path.is_file()]
     starting = Zygote.launch(
-        sandbox=setup.sandbox, device=setup.device, hide=hide, parts=parts_of(files + beside), data=data
+        sandbox=setup.sandbox,
+        device=setup.device,
+        hide=hide,
+        parts=parts_of(files + beside),
+        data=data,
+        cells=given_cells(files),
     )
     try:
         import torch
@@ -81,6 +88,7 @@ def prepare(setup: Setup, use: Callable[[Grader, Notebooks], None]) -> None:
         folders = {name: setup.course.suite_dir(name) for name in setup.assignments}
 
         def with_suites(judge: Judge) -> None:
+            gc.enable()
             from autograder.grading import Grader
 
             # gradcheck imports sympy on first use: half a second, here once and not in each worker.
@@ -101,6 +109,7 @@ def prepare(setup: Setup, use: Callable[[Grader, Notebooks], None]) -> None:
 
         with_judge({name: folder for name, folder in folders.items() if folder.is_dir()}, with_suites, data)
     finally:
+        gc.enable()
         starting.close()
 
 

@@ -23,7 +23,7 @@ from autograder.datasets import SAMPLES, DataSets
 from autograder.errors import SandboxError, SandboxUnavailable
 from autograder.limits import Limits
 from autograder.sandbox import cgroup, jail
-from autograder.sandbox.stored import fill, reserve
+from autograder.sandbox.stored import fill, memory_file, reserve
 from autograder.sandbox.warmup import PARTS
 from autograder.stages import Stages
 
@@ -73,16 +73,20 @@ class Zygote:
         hide: Sequence[Path] = (),
         parts: Sequence[str] = tuple(PARTS),
         data: DataSets | None = None,
+        cells: Sequence[str] = (),
     ) -> Zygote:
         """Start a zygote and wait until it is warm.
 
         ``hide`` are folders that no sandbox may see even where they lie below something shown, ``parts``
         what to warm up beside the basics (see :mod:`autograder.sandbox.warmup`), ``data`` the data sets
-        whose served rows notebooks can fetch.
+        whose served rows notebooks can fetch, ``cells`` the texts of code cells that most notebooks have in
+        common, nothing of which may be a secret: it parses them once.
 
         :raises SandboxUnavailable: this machine cannot build a sandbox; the message names the cure.
         """
-        return cls.launch(sandbox=sandbox, device=device, hide=hide, parts=parts, data=data).ready()
+        return cls.launch(
+            sandbox=sandbox, device=device, hide=hide, parts=parts, data=data, cells=cells
+        ).ready()
 
     @classmethod
     def launch(
@@ -93,6 +97,7 @@ class Zygote:
         hide: Sequence[Path] = (),
         parts: Sequence[str] = tuple(PARTS),
         data: DataSets | None = None,
+        cells: Sequence[str] = (),
     ) -> Zygote:
         """Start a zygote without waiting; call :meth:`ready` before :meth:`spawn`."""
         chain = "none"
@@ -116,10 +121,13 @@ class Zygote:
         with theirs, contextlib.ExitStack() as files:
             for item in stored:
                 files.callback(os.close, item.fd)
+            texts = files.enter_context(open(memory_file("cells"), "w+b"))
+            texts.write(msgpack.packb(cells))
+            texts.seek(0)
             process = subprocess.Popen(
                 [sys.executable, "-I", "-c", code, str(theirs.fileno())],
                 env=_environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=texts,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=(theirs.fileno(), *(item.fd for item in stored)),

@@ -13,6 +13,8 @@ import contextlib
 import inspect
 import os
 import re
+from collections.abc import Iterable
+from types import CodeType
 from typing import Any, Final, cast
 
 from IPython.core.compilerop import CachingCompiler
@@ -27,9 +29,48 @@ _CONTINUED: Final = re.compile(r"\s*\.\.\.")
 
 
 class Compiler(CachingCompiler):
-    """Uses the tree that :meth:`PlainCells.transform_cell` has made already."""
+    """Uses the tree that :meth:`PlainCells.transform_cell` has made already, and what :meth:`learn` has made
+    in the zygote."""
 
     parsed: tuple[str, ast.Module] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._known: dict[str, ast.Module] = {}
+        self._codes: dict[tuple[int, str], CodeType] = {}
+        """Code of these trees, and of each of their statements, by the node's id and the mode."""
+
+    def learn(self, cells: Iterable[str]) -> None:
+        """Keep the trees of these cells, and their code."""
+        for whole in {cell if cell.endswith("\n") else cell + "\n" for cell in cells} - set(self._known):
+            with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+                self._known[whole] = tree = ast.parse(whole)
+                if any(word in whole for word in ("await", "async", "__future__")):
+                    continue
+                self._codes[id(tree), "exec"] = compile(tree, "", "exec", self.flags, True)
+                for node in tree.body:
+                    last = node is tree.body[-1] and isinstance(node, ast.Expr)
+                    mode = "single" if last else "exec"
+                    piece = ast.Interactive([node]) if last else ast.Module([node], [])
+                    self._codes[id(node), mode] = compile(piece, "", mode, self.flags, True)
+
+    def forget(self) -> None:
+        """Keep nothing of that any more: student code may have changed it."""
+        self._known, self._codes = {}, {}
+
+    def __call__(self, source: Any, filename: str, symbol: str) -> CodeType:
+        """Code of a tree, as ``compile`` makes it."""
+        if self._codes and self.flags & ~ast.PyCF_ALLOW_TOP_LEVEL_AWAIT == _NO_FUTURE:
+            code = self._codes.get((id(source), symbol))
+            if code is None and type(source) in (ast.Module, ast.Interactive) and len(source.body) == 1:
+                code = self._codes.get((id(source.body[0]), symbol))
+            if code is not None:
+                return _named(code, filename)
+        return super().__call__(source, filename, symbol)
+
+    def tree(self, cell: str) -> ast.Module:
+        """That of ``cell``, which nobody may change. Errors as ``ast.parse`` has them."""
+        return self._known.get(cell) or ast.parse(cell)
 
     def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
         """The name of the cell's code. The module it belongs to is noted with it, under both names by which
@@ -47,6 +88,12 @@ class Compiler(CachingCompiler):
         if parsed is not None and parsed[0] == source and symbol == "exec" and self.flags == _NO_FUTURE:
             return parsed[1]
         return super().ast_parse(source, filename, symbol)
+
+
+def _named(code: CodeType, filename: str) -> CodeType:
+    """``code``, with all code inside, as if it had been compiled under this name."""
+    consts = tuple(_named(item, filename) if type(item) is CodeType else item for item in code.co_consts)
+    return code.replace(co_filename=filename, co_consts=consts)
 
 
 _NO_FUTURE: Final = CachingCompiler().flags  # type: ignore[no-untyped-call]
@@ -76,7 +123,8 @@ class PlainCells(InteractiveShell):
         if not prompts and self.transformers() == self.usual:
             cell = "".join(lines) if raw_cell.endswith("\n") else "".join(lines) + "\n"
             with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-                self.compiler.parsed = (cell, ast.parse(cell))
+                fixed = not self.ast_transformers and self.ast_node_interactivity == "last_expr"
+                self.compiler.parsed = (cell, self.compiler.tree(cell) if fixed else ast.parse(cell))
                 return cell
         return str(super().transform_cell(raw_cell))  # type: ignore[no-untyped-call]
 

@@ -89,6 +89,7 @@ class Pristine:
             formatter._trait_values.update(_copied(self._traits[mime]))
         shell.display_trap.hook = sys.displayhook = shell.displayhook
         shell.events.callbacks.update({name: list(calls) for name, calls in self._callbacks.items()})
+        shell.compile.forget()
         shell.ast_transformers = []
         shell.ast_node_interactivity = "last_expr"
         shell.input_transformer_manager = TransformerManager()  # type: ignore[no-untyped-call]  # IPython

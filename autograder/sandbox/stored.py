@@ -11,7 +11,7 @@ from typing import Final
 from autograder.datasets import Dataset, DataSets
 from autograder.sandbox.served import SCALED, Stored
 
-__all__ = ["fill", "reserve"]
+__all__ = ["fill", "memory_file", "reserve"]
 
 _CHUNK_ROWS: Final = 4096
 
@@ -28,7 +28,7 @@ def reserve(data: DataSets) -> list[Stored]:
 
 
 def _reserved(name: str, dataset: Dataset, dtype: str) -> Stored:
-    item = Stored(name, dataset.kind, dataset.rows, _memory_file(name), dtype)
+    item = Stored(name, dataset.kind, dataset.rows, memory_file(name), dtype)
     os.ftruncate(item.fd, item.size)
     return item
 
@@ -50,7 +50,8 @@ def fill(data: DataSets, reserved: Iterable[Stored]) -> None:
         _seal(item.fd)
 
 
-def _memory_file(name: str) -> int:
+def memory_file(name: str) -> int:
+    """The descriptor of an empty file without a name."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     handle, path = tempfile.mkstemp()  # where there is no sandbox either

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import re
+import types
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -35,8 +36,8 @@ def parts_of(contents: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(name for name, pattern in PARTS.items() if any(re.search(pattern, data) for data in files))
 
 
-def warm_up(device: str, parts: Iterable[str]) -> Frontend:
-    """Import and touch what notebooks use; gives the student's front end."""
+def warm_up(device: str, parts: Iterable[str], cells: Iterable[str] = ()) -> Frontend:
+    """Import and touch what notebooks use, and parse ``cells``; gives the student's front end."""
     warnings.simplefilter("ignore")
     import math  # noqa: F401 - here so that every child has it
     import random  # noqa: F401
@@ -57,6 +58,8 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
     from autograder.sandbox.frontend import Frontend
     from autograder.sandbox.rehearsal import rehearse
 
+    if device != "cuda":
+        _seed_without_stacks(torch)
     frontend = Frontend()
     frontend.inline_figures()
     # With a GPU a backward starts autograd's device threads, after which no fork may use autograd.
@@ -80,7 +83,16 @@ def warm_up(device: str, parts: Iterable[str]) -> Frontend:
     gc.collect()
     gc.freeze()  # IPython collects garbage at the end of a rehearsal, each time through all modules
     rehearse(frontend)
+    frontend.shell.compiler.learn(cells)
     return frontend
+
+
+def _seed_without_stacks(torch: Any) -> None:
+    """``torch.manual_seed`` notes for each kind of accelerator from where it was called, should one appear
+    later: it looks at the source files of sixty frames, which takes longer than most cells."""
+    none = types.SimpleNamespace(format_stack=list)
+    for kind in (torch.cuda, torch.xpu, torch.mtia):
+        kind.traceback = none
 
 
 def _optimizers(model: Any, *, step: bool) -> None:

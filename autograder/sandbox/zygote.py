@@ -5,6 +5,7 @@ second), closes itself off from the host, and then forks a jailed child for each
 student code, and it is started with an empty environment, so that nothing worth reading lies in the memory
 its children inherit.
 
+On its standard input come the texts of cells that most notebooks have in common, as a msgpack list.
 Requests come as datagrams on the control socket: a msgpack map ``{seed, uid, limits, execution,
 watch_memory, cpus}`` and two descriptors, the sandbox's end of the wire and a status socket. On the status
 socket it sends ``{pid}`` with a pidfd, ``{memory_kills}`` when it had to end a process of the sandbox for
@@ -88,8 +89,13 @@ class _Child:
 
 def main(arguments: list[str]) -> int:
     """Serve until the control socket closes; ``arguments`` is its descriptor, the rest comes over it."""
+    gc.disable()  # imports make objects that stay: to look for garbage among them takes a tenth of the start
     control = socket.socket(fileno=int(arguments[0]))
     told = msgpack.unpackb(control.recv(65536))
+    cells = msgpack.unpackb(sys.stdin.buffer.read())
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     chain, device, font_cache = told["chain"], told["device"], told["font_cache"]
     stored = [served.Stored(**fields) for fields in told["data"]]
     data_fds = tuple(item.fd for item in stored)
@@ -102,7 +108,7 @@ def main(arguments: list[str]) -> int:
         os.environ.update(ENVIRONMENT, HOME=home, IPYTHONDIR=home)
         if font_cache:
             os.environ["MPLCONFIGDIR"] = font_cache  # else matplotlib searches all fonts at each start
-        frontend = warm_up(device, told["parts"])
+        frontend = warm_up(device, told["parts"], cells)
         served.install(stored)
     warm_s = time.perf_counter() - started
     threads = len(os.listdir("/proc/self/task"))
@@ -113,6 +119,7 @@ def main(arguments: list[str]) -> int:
     # Huge pages cut the time of a fork of this large heap to a third.
     collapsed_mb = linux.collapse_heap()
     gc.freeze()
+    gc.enable()
     if support is not None:
         jail.build_root(jail.RootSpec(hide=tuple(told["hide"]), devices=device == "cuda"))
     control.send(msgpack.packb({"ready": True, "warm_s": warm_s, "collapsed_mb": collapsed_mb}))
