@@ -13,8 +13,8 @@ import contextlib
 import inspect
 import os
 import re
-from collections.abc import Iterable
-from types import CodeType
+from collections.abc import Iterable, Mapping
+from types import CodeType, MappingProxyType
 from typing import Any, Final, cast
 
 from IPython.core.compilerop import CachingCompiler
@@ -34,25 +34,25 @@ class Compiler(CachingCompiler):
 
     parsed: tuple[str, ast.Module] | None = None
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._known: dict[str, ast.Module] = {}
-        self._codes: dict[tuple[int, str], CodeType] = {}
-        """Code of these trees, and of each of their statements, by the node's id and the mode."""
+    _known: Mapping[str, ast.Module] = MappingProxyType({})
+    _codes: Mapping[tuple[int, str], CodeType] = MappingProxyType({})
+    """Code of these trees, and of each of their statements, by the node's id and the mode."""
 
     def learn(self, cells: Iterable[str]) -> None:
         """Keep the trees of these cells, and their code."""
-        for whole in {cell if cell.endswith("\n") else cell + "\n" for cell in cells} - set(self._known):
+        self._known = known = dict(self._known)
+        self._codes = codes = dict(self._codes)
+        for whole in {cell if cell.endswith("\n") else cell + "\n" for cell in cells} - set(known):
             with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-                self._known[whole] = tree = ast.parse(whole)
+                known[whole] = tree = ast.parse(whole)
                 if any(word in whole for word in ("await", "async", "__future__")):
                     continue
-                self._codes[id(tree), "exec"] = compile(tree, "", "exec", self.flags, True)
+                codes[id(tree), "exec"] = compile(tree, "", "exec", self.flags, True)
                 for node in tree.body:
                     last = node is tree.body[-1] and isinstance(node, ast.Expr)
                     mode = "single" if last else "exec"
                     piece = ast.Interactive([node]) if last else ast.Module([node], [])
-                    self._codes[id(node), mode] = compile(piece, "", mode, self.flags, True)
+                    codes[id(node), mode] = compile(piece, "", mode, self.flags, True)
 
     def forget(self) -> None:
         """Keep nothing of that any more: student code may have changed it."""
