@@ -53,6 +53,7 @@ def given_cells(files: Iterable[bytes]) -> tuple[str, ...]:
 def _given(cell: dict[str, Any]) -> str:
     """The text of a code cell that is the same for students; otherwise empty."""
     source = "".join(cell["source"])
+    source.encode()  # half a character cannot be sent
     told = cell["metadata"].get("nbgrader", {})
     answer = (told.get("solution") and not told.get("locked")) or has_solution(source)
     own = cell["cell_type"] != "code" or answer or "AUTOTEST" in source or student_view(source) != source

@@ -38,5 +38,6 @@ def test_given_cells_are_those_without_anything_that_students_must_not_see():
 
 def test_a_file_that_is_no_notebook_has_none():
     broken = [b"", b"{", b"[]", b'{"cells": 5}', b'{"cells": [5]}', b"\xff", b"[" * 100_000]
+    broken.append(notebook(cell("x = '\ud800'")))
     unclosed = notebook(cell("### BEGIN HIDDEN TESTS\nx = 1"))
     assert given_cells([*broken, unclosed, notebook(cell("x = 1"))]) == ("x = 1",)

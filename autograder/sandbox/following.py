@@ -99,7 +99,7 @@ def _processes() -> object:
     # In a process namespace of its own: the number that the newest process or thread in it has got.
     fd = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, 100).rsplit(b" ", 1)[1]
+        return os.read(fd, 100).rpartition(b" ")[2]
     finally:
         os.close(fd)
 
