@@ -7,7 +7,6 @@ message that ends with a cure; a traceback appears only with ``--debug``.
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +35,6 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code."""
     options = _parser().parse_args(argv)
-    gc.set_threshold(20_000, 20, 50)  # most of what a command makes are modules, which stay
     try:
         return int(options.run(options))
     except KeyboardInterrupt:

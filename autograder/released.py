@@ -55,7 +55,7 @@ def _given(cell: dict[str, Any]) -> str:
     source = "".join(cell["source"])
     source.encode()  # half a character cannot be sent
     told = cell["metadata"].get("nbgrader", {})
-    answer = (told.get("solution") and not told.get("locked")) or has_solution(source)
+    answer = told.get("solution") or has_solution(source)  # a locked one, too: nbgrader clears it
     own = cell["cell_type"] != "code" or answer or "AUTOTEST" in source or student_view(source) != source
     return "" if own else source
 

@@ -23,6 +23,7 @@ def test_given_cells_are_those_without_anything_that_students_must_not_see():
                 cell(given[0]),
                 cell("# A title", "markdown"),
                 cell("def f(x):\n    return x + 1", solution=True, grade=False, locked=False),
+                cell("def g(x):\n    return x - 1", solution=True, grade=False, locked=True),
                 cell("### BEGIN SOLUTION\ny = 4\n### END SOLUTION"),
                 cell(given[1].splitlines(keepends=True), grade=True, locked=True, solution=False),
                 cell("assert 1\n### BEGIN HIDDEN TESTS\nassert f(5) == 6\n### END HIDDEN TESTS", grade=True),

@@ -93,7 +93,7 @@ def _outside() -> object:
 
 
 def _processes() -> object:
-    """What changes where a process is started, or where one ends that was not started by this one."""
+    """What changes where a process is started."""
     if os.getpid() != 1:
         return [name for name in os.listdir("/proc") if name.isdigit()]
     # In a process namespace of its own: the number that the newest process or thread in it has got.

@@ -27,7 +27,7 @@ _ROUNDS: Final = 16
 """CPython 3.11 specialises from the eighth call on, and each instruction when it is reached then."""
 _CELLS: Final = (
     "import math\nimport numpy as np\nimport torch\n1 + 1",
-    # torch notes for CUDA where a seed was set: it reads the source file of each frame.
+    # With a GPU torch notes where a seed was set: it reads the source file of each frame.
     "torch.manual_seed(0)\nprint('seeded')",
     '"""A function, a class and a figure\'s worth of names."""\n\n'
     "def f(x, scale=2.0):\n    y = x * scale\n    return y.sum() if y.dim() else y\n\n\n"
