@@ -74,3 +74,13 @@ def test_a_sandbox_without_a_process_id_is_closed_and_costs_nobody_a_point(zygot
             zygote.spawn(Limits(), seed=1)
     with zygote.spawn(Limits(), seed=1) as sandbox:
         assert sandbox.run_cell("x = 1", wall_s=5, output_bytes=1000)["error"] is None
+
+
+def test_sandboxes_know_the_cells_that_the_zygote_was_told_and_nothing_else_arrives():
+    cells = ["x = 1\nx", "y = 2\n" + "# long\n" * 20_000]
+    source = "import os; print(len(get_ipython().compile._known), os.read(0, 10))"
+    with launch.Zygote.start(parts=(), cells=cells) as told, told.spawn(Limits(), seed=1) as sandbox:
+        (output,) = sandbox.run_cell(source, wall_s=5, output_bytes=1000)["outputs"]
+        assert output["text"] == "2 b''\n"
+        (shown,) = sandbox.run_cell(cells[0], wall_s=5, output_bytes=1000)["outputs"]
+        assert shown["data"]["text/plain"] == "1"
